@@ -1,0 +1,1 @@
+"""Indexer: from pictures to an index; owns every format on disk."""

@@ -1,0 +1,44 @@
+"""The contract of an encoder: images and texts to unit vectors of one space."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..records import EncoderCard, Vectors
+
+PixelBatch: TypeAlias = NDArray[np.uint8]  # (n, height, width, 3), RGB, at the encoder's input size
+
+
+class Encoder(Protocol):
+    """Turns images and texts into unit vectors of one space."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """Say who we are."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Give the number of images that keeps this runtime busy."""
+        ...
+
+    def encode_pixels(self, pixels: PixelBatch) -> Vectors:
+        """Encode images that `prepare` has brought to the input size; (n, dim) float32 unit rows."""
+        ...
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Encode Pillow images of any size and mode; (n, dim) float32 unit rows."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts; over-long ones are cut as the model's tokenizer cuts them; (n, dim) float32."""
+        ...
+
+
+def unit_rows(vectors: NDArray[np.float32]) -> Vectors:
+    """Scale each row of (n, dim) to length one; a zero row stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from trainer.batches import Share, augment, batches
+from trainer.checkpoint import Progress, load_checkpoint, save_checkpoint
+from trainer.loop import Schedule, StepReport, make_optimizer, train
+from trainer.pairs import PairSet
+from trainer.vocabulary import END_TOKEN, learn_vocabulary
+
+NAMES = ("red", "green", "blue", "black")
+COLOURS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (5, 5, 5))
+
+
+class TinyModel(nn.Module):
+    """Mean colour and mean token: enough to learn four colour names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.image = nn.Linear(3, 8)
+        self.text = nn.EmbeddingBag(400, 8, mode="mean")
+        self.logit_scale = nn.Parameter(torch.tensor(2.0))
+
+    def encode_image(self, pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
+        assert normalize
+        return nn.functional.normalize(self.image(pixels.mean(dim=(2, 3))), dim=1)
+
+    def encode_text(self, tokens: torch.Tensor, normalize: bool) -> torch.Tensor:
+        assert normalize
+        return nn.functional.normalize(self.text(tokens), dim=1)
+
+
+@pytest.fixture(scope="module")
+def colours() -> PairSet:
+    pixels = np.array(COLOURS, dtype=np.uint8).repeat(5, axis=0)[:, None, None, :]
+    groups = np.arange(4).repeat(5)
+    return PairSet(
+        pixels.repeat(8, axis=1).repeat(8, axis=2), groups, tuple((n,) for n in NAMES), are_names=True
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return learn_vocabulary(NAMES, size=300, context_length=12)
+
+
+def run(
+    colours: PairSet, tokenizer: Tokenizer, steps: int, *, start_from: Path | None = None
+) -> tuple[TinyModel, torch.optim.Optimizer, list[StepReport]]:
+    model = TinyModel()
+    optimizer = make_optimizer(model, weight_decay=0.0)
+    start = load_checkpoint(start_from, model, optimizer) if start_from else Progress(0, 0, 0.0)
+    stream = batches([Share(colours, 8, 2)], size=8, seed=5, first_step=start.step)
+    reports: list[StepReport] = []
+    schedule = Schedule(steps, warmup_steps=5, decay_steps=0, peak=0.02)
+    train(model, optimizer, tokenizer, stream, schedule, start=start, on_step=reports.append)
+    return model, optimizer, reports
+
+
+def test_training_learns_the_names_of_colours(colours: PairSet, tokenizer: Tokenizer) -> None:
+    _, _, reports = run(colours, tokenizer, 150)
+    first = np.mean([report.loss for report in reports[:10]])
+    last = np.mean([report.loss for report in reports[-10:]])
+    assert last < 0.7 * first
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    colours: PairSet, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    whole, _, _ = run(colours, tokenizer, 30)
+    half, optimizer, reports = run(colours, tokenizer, 12)
+    save_checkpoint(tmp_path / "run.pt", half, optimizer, reports[-1].progress)
+    resumed, _, _ = run(colours, tokenizer, 30, start_from=tmp_path / "run.pt")
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], tensor)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    colours: PairSet, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, optimizer, reports = run(colours, tokenizer, 2)
+    path = tmp_path / "run.pt"
+    save_checkpoint(path, model, optimizer, reports[-1].progress)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(path, model, optimizer, reports[-1].progress)
+    assert path.read_bytes() == before
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+    schedule = Schedule(steps=100, warmup_steps=10, decay_steps=20, peak=1.0)
+    rates = [schedule.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:80] == [1.0] * 70
+    assert rates[99] == pytest.approx(0.05)
+
+
+def test_the_same_step_draws_the_same_batch(colours: PairSet) -> None:
+    share = Share(colours, 6, 1)
+    stream = batches([share], size=8, seed=3)
+    next(stream)
+    second = next(stream)
+    again = next(batches([share], size=8, seed=3, first_step=1))
+    assert again.texts == second.texts
+    torch.testing.assert_close(again.pixels, second.pixels)
+
+
+def test_every_image_of_a_batch_has_a_text(colours: PairSet) -> None:
+    batch = next(batches([Share(colours, 6, 1), Share(colours, 4, 0)], size=8, seed=3))
+    assert set(batch.image_keys.tolist()) <= set(batch.text_keys.tolist())
+
+
+def test_two_sources_never_share_a_key(colours: PairSet) -> None:
+    batch = next(batches([Share(colours, 20, 0), Share(colours, 20, 0)], size=8, seed=3))
+    assert set(batch.image_keys[:20].tolist()).isdisjoint(batch.image_keys[20:].tolist())
+
+
+def test_augmented_pixels_keep_their_colour_roughly() -> None:
+    pixels = np.full((4, 10, 10, 3), (220, 30, 30), dtype=np.uint8)
+    augmented = augment(pixels, 6, np.random.default_rng(0))
+    assert augmented.shape == (4, 3, 6, 6)
+    assert bool((augmented[:, 0] > augmented[:, 1]).all())
+
+
+def test_any_text_becomes_ids_that_end_before_the_padding(tokenizer: Tokenizer) -> None:
+    end = tokenizer.token_to_id(END_TOKEN)
+    for text in ("red", "", "Ünïcödé 🐕‍🦺 日本", "word " * 100):
+        ids = tokenizer.encode(text).ids
+        assert len(ids) == 12
+        assert ids.count(end) == 1

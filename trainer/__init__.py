@@ -1,0 +1,1 @@
+"""Trainer: from pairs to a better encoder; measures with search."""

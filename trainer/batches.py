@@ -1,0 +1,123 @@
+"""Batches: which pairs a training step sees, with chance in crop, colour, caption and wording."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from .pairs import PairSet
+
+TRAINING_TEMPLATES = (
+    "{}",
+    "a {}",
+    "the {}",
+    "a photo of a {}",
+    "a picture of a {}",
+    "a close-up of a {}",
+    "a photo of the {}",
+    "there is a {}",
+    "a small {}",
+    "one {} in the picture",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A source of pairs and how many of its images, and of its other names, go into each batch."""
+
+    pairs: PairSet
+    images: int
+    extra_texts: int  # names drawn besides those of the images: negatives
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from; keys are equal where image and text belong together."""
+
+    pixels: Tensor  # (n, 3, size, size) float32, normalised
+    texts: list[str]  # m
+    image_keys: Tensor  # (n,) int64
+    text_keys: Tensor  # (m,) int64
+
+
+def batches(shares: Sequence[Share], *, size: int, seed: int, first_step: int = 0) -> Iterator[Batch]:
+    """Draw batches without end. Step n is the same whether or not the run was resumed before it."""
+    offsets = np.cumsum([0] + [len(share.pairs.texts) for share in shares])
+    step = first_step
+    while True:
+        chance = np.random.default_rng((seed, step))
+        yield _draw(shares, offsets, size, chance)
+        step += 1
+
+
+def _draw(
+    shares: Sequence[Share], offsets: NDArray[np.int64], size: int, chance: np.random.Generator
+) -> Batch:
+    pixels, texts = [], []
+    image_keys, text_keys = [], []
+    for share, offset in zip(shares, offsets, strict=False):
+        rows = chance.choice(len(share.pairs), share.images, replace=False)
+        groups = share.pairs.groups[rows]
+        pixels.append(augment(share.pairs.pixels[rows], size, chance))
+        image_keys.append(groups + offset)
+        drawn = _groups_to_name(groups, share, chance)
+        texts += [_word(share.pairs, group, chance) for group in drawn]
+        text_keys.append(drawn + offset)
+    return Batch(
+        torch.cat(pixels),
+        texts,
+        torch.from_numpy(np.concatenate(image_keys)),
+        torch.from_numpy(np.concatenate(text_keys)),
+    )
+
+
+def _groups_to_name(
+    groups: NDArray[np.int64], share: Share, chance: np.random.Generator
+) -> NDArray[np.int64]:
+    present = np.unique(groups)
+    absent = np.setdiff1d(np.arange(len(share.pairs.texts)), present)
+    extra = chance.choice(absent, min(share.extra_texts, len(absent)), replace=False)
+    return np.concatenate([present, extra])
+
+
+def _word(pairs: PairSet, group: int, chance: np.random.Generator) -> str:
+    options = pairs.texts[group]
+    text = options[chance.integers(len(options))]
+    if not pairs.are_names:
+        return text
+    return TRAINING_TEMPLATES[chance.integers(len(TRAINING_TEMPLATES))].format(text)
+
+
+def augment(pixels: NDArray[np.uint8], size: int, chance: np.random.Generator) -> Tensor:
+    """Crop (at least .45 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
+    n = len(pixels)
+    images = normalise(pixels)
+    side = np.sqrt(chance.uniform(0.45, 1.0, n))
+    stretch = np.exp(chance.uniform(-0.5, 0.5, n) * np.log(4 / 3))
+    scale_x, scale_y = np.minimum(side * stretch, 1.0), np.minimum(side / stretch, 1.0)
+    theta = np.zeros((n, 2, 3), dtype=np.float32)
+    theta[:, 0, 0] = scale_x * chance.choice([-1.0, 1.0], n)
+    theta[:, 1, 1] = scale_y
+    theta[:, 0, 2] = chance.uniform(-1, 1, n) * (1 - scale_x)
+    theta[:, 1, 2] = chance.uniform(-1, 1, n) * (1 - scale_y)
+    grid = functional.affine_grid(torch.from_numpy(theta), [n, 3, size, size], align_corners=False)
+    cropped = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return _recolour(cropped, chance)
+
+
+def _recolour(images: Tensor, chance: np.random.Generator) -> Tensor:
+    n = len(images)
+    contrast = torch.from_numpy(chance.uniform(0.7, 1.3, (n, 1, 1, 1)).astype(np.float32))
+    brightness = torch.from_numpy(chance.uniform(-0.25, 0.25, (n, 1, 1, 1)).astype(np.float32))
+    saturation = torch.from_numpy(chance.uniform(0.6, 1.3, (n, 1, 1, 1)).astype(np.float32))
+    grey = images.mean(dim=1, keepdim=True)
+    return (grey + (images - grey) * saturation) * contrast + brightness
+
+
+def normalise(pixels: NDArray[np.uint8]) -> Tensor:
+    """Scale (n, h, w, 3) uint8 to (n, 3, h, w) float32 in -1 to 1, channels last in memory."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1

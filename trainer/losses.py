@@ -1,0 +1,29 @@
+"""Losses: contrastive learning in which several images and several texts may belong together."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def multi_positive_contrastive(
+    image_vectors: Tensor, text_vectors: Tensor, image_keys: Tensor, text_keys: Tensor, scale: Tensor
+) -> Tensor:
+    """Average the two directions of InfoNCE, each row's target spread evenly over all its positives.
+
+    image_vectors: (n, dim) unit rows; text_vectors: (m, dim) unit rows; keys: (n,) and (m,) integers, equal
+    where image and text belong together; scale: the inverse temperature, a scalar. A text without an image
+    in the batch serves as a negative only. With unique keys and n = m this is CLIP's loss
+    (Radford et al. 2021, arXiv 2103.00020, figure 3); the even spread over positives is that of supervised
+    contrastive learning (Khosla et al. 2020, arXiv 2004.11362, equation 2).
+    """
+    logits = scale * image_vectors @ text_vectors.T
+    positive = (image_keys[:, None] == text_keys[None, :]).to(logits.dtype)
+    return (_spread_cross_entropy(logits, positive) + _spread_cross_entropy(logits.T, positive.T)) / 2
+
+
+def _spread_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
+    counts = positive.sum(dim=1)
+    has_positive = counts > 0
+    log_probabilities = functional.log_softmax(logits[has_positive], dim=1)
+    targets = positive[has_positive] / counts[has_positive, None]
+    return -torch.mean((targets * log_probabilities).sum(dim=1))
