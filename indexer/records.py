@@ -82,15 +82,16 @@ class Unreadable:
 class IndexSummary:
     """What one indexing run did, in files."""
 
-    indexed: int  # decoded and embedded now
+    indexed: int  # new in the library: embedded now, or a copy of what is
     unchanged: int
-    moved: int  # known content at a new path: kept its vector
+    moved: int  # moved, renamed or come back: kept its vector
     removed: int
     skipped: int  # all files without a vector, those known from before too
     seconds: float
     skipped_reasons: tuple[tuple[str, int], ...]  # reason, files; the most frequent first
     unreadable: tuple[Unreadable, ...]
     interrupted: bool
+    encoder_seconds: float  # of `seconds` the encoder was busy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """The contract of an encoder: images and texts to unit vectors of one space."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ..records import EncoderCard, Vectors
+from ..records import EncoderCard, Preprocessing, Vectors
+
+if TYPE_CHECKING:
+    from PIL import Image  # text queries do without
 
 PixelBatch: TypeAlias = NDArray[np.uint8]  # (n, height, width, 3), RGB, at the encoder's input size
 
@@ -29,7 +31,7 @@ class Encoder(Protocol):
         """Encode images that `prepare` has brought to the input size; (n, dim) float32 unit rows."""
         ...
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_images(self, images: "Sequence[Image.Image]") -> Vectors:
         """Encode Pillow images of any size and mode; (n, dim) float32 unit rows."""
         ...
 
@@ -42,3 +44,26 @@ def unit_rows(vectors: NDArray[np.float32]) -> Vectors:
     """Scale each row of (n, dim) to length one; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing) -> PixelBatch:
+    """Bring Pillow images of any size and mode to one batch of an encoder's input."""
+    from ..prepare import prepare
+
+    shape = (len(images), preprocessing.height, preprocessing.width, 3)
+    batch = np.empty(shape, dtype=np.uint8)
+    for row, image in enumerate(images):
+        batch[row] = prepare(_upright_rgb(image), preprocessing)
+    return batch
+
+
+def _upright_rgb(image: "Image.Image") -> "Image.Image":
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    # White, as the pages are on which pictures with holes are mostly shown.
+    shown = upright.convert("RGBA")
+    page = Image.new("RGBA", shown.size, "white")
+    return Image.alpha_composite(page, shown).convert("RGB")

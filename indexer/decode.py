@@ -1,0 +1,173 @@
+"""Decoding: found files to pixels at an encoder's input size, in worker processes ahead of the encoder."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from .errors import QueryInvalid, SightlineError
+from .fingerprint import content_hash, perceptual_hash
+from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
+from .opening import MAX_MEGAPIXELS, SourceFacts, Undecodable, open_upright
+from .prepare import prepare
+from .records import DecodedImage, FoundFile, ImageFacts, Pixels, Preprocessing, Skipped
+from .workers import Job, Loss, WorkerPool, WorkersBroken
+
+MEGABYTE: Final = 1_000_000
+IN_MEMORY_BYTES: Final = 64 * MEGABYTE  # read once, hash and decode from memory; larger files are read twice
+PERCEPTUAL_SIDE: Final = 128  # what perceptual_hash wants to see at least, before the decoder's margin
+LOOK_AHEAD_BYTES: Final = 64 * MEGABYTE  # of decoded pixels that may wait for the encoder
+LOOK_AHEAD_FILES: Final = (64, 512)  # at least, at most
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRules:
+    """How to decode, and what a single file may cost."""
+
+    preprocessing: Preprocessing
+    max_megapixels: float = MAX_MEGAPIXELS
+    seconds_per_image: float = 60.0
+    memory_per_worker_bytes: int = 2_000 * MEGABYTE
+
+
+class DecodePool:
+    """Worker processes that decode; a file that hangs or exhausts one becomes Skipped. A context manager."""
+
+    def __init__(self, rules: DecodeRules, workers: int | None = None) -> None:
+        self._rules = rules
+        job = Job("indexer.decode:decode_file", rules, rules.seconds_per_image, rules.memory_per_worker_bytes)
+        self._pool: WorkerPool[FoundFile, DecodedImage | Skipped] = WorkerPool(
+            job, workers=workers or _cores(), look_ahead=_look_ahead(rules.preprocessing), lost=self._lost
+        )
+
+    def __enter__(self) -> "DecodePool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers now, whatever they are doing."""
+        self._pool.close()
+
+    def decode(self, files: Iterable[FoundFile]) -> Iterator[DecodedImage | Skipped]:
+        """Decode ahead of the caller, as far as the look-ahead allows; the order is not kept.
+
+        `files` is drawn from in the caller's own thread. Closing the iterator early stops the workers.
+        """
+        try:
+            yield from self._pool.map(files)
+        except WorkersBroken as error:
+            raise SightlineError(f"the decoding processes cannot be started: {error}") from error
+
+    def _lost(self, file: FoundFile, loss: Loss) -> Skipped:
+        return Skipped(file, _describe_loss(loss, self._rules))
+
+
+def decode_file(file: FoundFile, rules: DecodeRules) -> DecodedImage | Skipped:
+    """Decode one file in this process; whatever is wrong with it becomes a reason."""
+    try:
+        return _decode(file, rules)
+    except Undecodable as error:
+        return Skipped(file, error.reason)
+    except MemoryError:
+        return Skipped(file, _describe_loss("memory", rules))
+    except OSError as error:
+        return Skipped(file, _describe_reading(error))
+    except Exception as error:  # a bad image must never stop a run; the type helps whoever looks into it
+        return Skipped(file, f"damaged: decoding it failed ({type(error).__name__})")
+
+
+def query_image(
+    path: Path, preprocessing: Preprocessing, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[Pixels, bytes]:
+    """Decode an example picture exactly as indexing would; its pixels and content hash, or QueryInvalid."""
+    rules = DecodeRules(preprocessing, max_megapixels=max_megapixels)
+    try:
+        image, _, digest = _open(path, rules)
+    except Undecodable as error:
+        raise QueryInvalid(f"{path}: {error.reason}") from error
+    except MemoryError as error:
+        raise QueryInvalid(f"{path}: too large to decode in the memory there is") from error
+    except OSError as error:
+        raise QueryInvalid(f"{path}: {_describe_reading(error)}") from error
+    return prepare(image, preprocessing), digest
+
+
+def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
+    image, source, digest = _open(file.path, rules)
+    fingerprint, quality = perceptual_hash(image)
+    facts = ImageFacts(
+        content_hash=digest,
+        width=source.width,
+        height=source.height,
+        format=source.format,
+        taken_at=source.taken_at,
+        camera=source.camera,
+        latitude=source.latitude,
+        longitude=source.longitude,
+        perceptual_hash=fingerprint,
+        perceptual_quality=quality,
+    )
+    return DecodedImage(file, facts, prepare(image, rules.preprocessing))
+
+
+def _open(path: Path, rules: DecodeRules) -> tuple[Image.Image, SourceFacts, bytes]:
+    """Read, hash and decode a file; the bytes are read once unless there are very many."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        if not head:
+            raise Undecodable("the file is empty")
+        if sniff(head) is None and extension(path.name) not in RAW_EXTENSIONS:
+            raise Undecodable(f"not an image: {describe_other(head)}")  # before reading gigabytes of it
+        small = os.fstat(file.fileno()).st_size <= IN_MEMORY_BYTES
+        data = head + file.read() if small else b""
+    digest = hashlib.sha256(data).digest() if small else content_hash(path)
+    image, facts = open_upright(
+        data if small else path,
+        target=_target(rules.preprocessing),
+        max_megapixels=rules.max_megapixels,
+        name=path.name,
+    )
+    return image, facts, digest
+
+
+def _target(preprocessing: Preprocessing) -> tuple[int, int]:
+    return max(preprocessing.width, PERCEPTUAL_SIDE), max(preprocessing.height, PERCEPTUAL_SIDE)
+
+
+def _look_ahead(preprocessing: Preprocessing) -> int:
+    fewest, most = LOOK_AHEAD_FILES
+    return min(most, max(fewest, LOOK_AHEAD_BYTES // (preprocessing.width * preprocessing.height * 3)))
+
+
+def _cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _describe_loss(loss: Loss, rules: DecodeRules) -> str:
+    if loss == "time":
+        return f"took longer than {rules.seconds_per_image:g} s to decode"
+    if loss == "memory":
+        return f"needs more than {rules.memory_per_worker_bytes // MEGABYTE:,} MB to decode"
+    return "damaged: the decoder crashed on it"
+
+
+def _describe_reading(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "no such file"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "cannot be read: permission denied"
+    if error.errno == errno.EISDIR:
+        return "a folder, not an image"
+    if error.errno is None:
+        return "damaged: its data cannot be decoded"
+    return f"cannot be read: {(error.strerror or 'input or output error').lower()}"

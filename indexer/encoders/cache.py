@@ -1,0 +1,105 @@
+"""The cache folder: what encoders exported or worked out once, so that the next start is quick."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..records import EncoderCard
+
+CACHE_VARIABLE = "SIGHTLINE_CACHE"
+LEFT_OVER_SECONDS = 24 * 3600
+
+
+def cache_folder() -> Path:
+    """Give the folder of all that can be thrown away: `SIGHTLINE_CACHE`, else the user's cache folder."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("sightline", appauthor=False)
+
+
+def towers_folder() -> Path:
+    """Give the folder that holds one folder of exported towers per model."""
+    return cache_folder() / "towers"
+
+
+def recall(kind: str, key: str) -> Any | None:
+    """Read what `remember` kept; None when there is nothing readable."""
+    try:
+        return json.loads(_note_path(kind, key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def remember(kind: str, key: str, value: Mapping[str, Any]) -> None:
+    """Keep a small JSON value; a cache that cannot be written costs time, not the run."""
+    target = _note_path(kind, key)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(value), encoding="utf-8")
+        beside.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _note_path(kind: str, key: str) -> Path:
+    digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
+    return cache_folder() / kind / f"{digest}.json"
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to fill that becomes `target` in one step; one that is there already stays.
+
+    Two processes may fill the same target at once: the first to end wins, the other's work is dropped.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    beside.mkdir()
+    try:
+        yield beside
+        with contextlib.suppress(OSError):  # another process was first
+            beside.rename(target)
+        if not target.is_dir():
+            raise OSError(f"{target} cannot be written")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what writers of this folder left that were killed; a day is more than any writer needs."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
+                shutil.rmtree(left)
+
+
+def weights_hash(path: Path) -> str:
+    """Give the sha256 of a weights file, hexadecimal; remembered by path, size and time of change."""
+    facts = path.stat()
+    stamp = [facts.st_size, facts.st_mtime_ns]
+    known = recall("hashes", str(path.resolve()))
+    if isinstance(known, dict) and known.get("stamp") == stamp:
+        return str(known["sha256"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    remember("hashes", str(path.resolve()), {"stamp": stamp, "sha256": digest})
+    return digest
+
+
+def encoder_cache_folder(card: EncoderCard) -> Path:
+    """Give the folder, made, for what others work out once per encoder; its vectors differ by precision."""
+    folder = cache_folder() / "encoders" / f"{card.weights_hash[:24]}-{card.precision}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

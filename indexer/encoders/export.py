@@ -1,0 +1,130 @@
+"""Export: a model's two towers from torch to OpenVINO files in the cache folder, once per model.
+
+Imports torch at the top: it is itself imported only when there is something to export.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from .base import unit_rows
+from .cache import towers_folder, whole_folder
+from .hub import Notify
+from .names import ModelFiles
+from .openclip import ImageTower, TextTower, build_model, causal_tower
+from .openvino import (
+    IMAGE_TOWER,
+    TEXT_TOWER,
+    TOWERS_FILE,
+    CannotRun,
+    CompiledTower,
+    Precision,
+    fastest_precision,
+    openvino_core,
+)
+from .quiet import quiet_libraries, without_modules
+from .tokenizer import TextRules, TextTokenizer
+
+EXAMPLES = ("a dog on the beach", "two people at a table, seen from above", "")
+LEAST_COSINE = 0.999
+
+Tower = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+def export_towers(files: ModelFiles, tokenizer: Path, rules: TextRules, notify: Notify) -> Path:
+    """Export a model, check each tower against torch, and give the folder in the cache."""
+    target = towers_folder() / files.export_key
+    if (target / TOWERS_FILE).is_file():
+        return target
+    notify(f"preparing {files.name} for this computer; this is done once")
+    model = build_model(files)
+    with whole_folder(target) as folder:
+        _write_towers(model, files, tokenizer, rules, folder)
+    return target
+
+
+def _write_towers(
+    model: nn.Module, files: ModelFiles, tokenizer: Path, rules: TextRules, folder: Path
+) -> None:
+    size = files.preprocessing
+    pixels = np.random.default_rng(0).integers(0, 256, (3, size.height, size.width, 3), dtype=np.uint8)
+    pixels[1:] //= np.array([[[[2]]], [[[3]]]], dtype=np.uint8)
+    ids = TextTokenizer(tokenizer, rules).ids(EXAMPLES)
+    images = ImageTower(model, size, torch.float32).eval()
+    texts = TextTower(model).eval()
+    precisions: list[Precision] = [
+        _export(images, pixels, [-1, size.height, size.width, 3], folder / IMAGE_TOWER),
+        _export(
+            texts, ids, [-1, -1 if causal_tower(model) is not None else ids.shape[1]], folder / TEXT_TOWER
+        ),
+    ]
+    if causal_tower(model) is None:
+        rules = replace(rules, read_at=None)
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    precision: Precision = "float32" if "float32" in precisions else "bfloat16"
+    description = {
+        "card": asdict(files.card(precision)),
+        "rules": asdict(rules),
+    }
+    (folder / TOWERS_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def _export(tower: nn.Module, example: NDArray[Any], shape: list[int], file: Path) -> Precision:
+    """Write one tower, with float16 weights unless that shows; tell how compactly it may be computed."""
+    expected = unit_rows(_run_torch(tower, example))
+    converted = convert(tower, example, shape)
+    exact: Precision = "float32"
+    precisions = dict.fromkeys((fastest_precision(), exact))
+    with without_modules(*HIDDEN_MODULES):
+        import openvino
+    for half_weights in (True, False):
+        openvino.save_model(converted, file, compress_to_fp16=half_weights)
+        for precision in precisions:
+            if _agrees(file, precision, example, expected):
+                return precision
+    raise CannotRun("the exported model disagrees with the original")
+
+
+def _agrees(file: Path, precision: Precision, example: NDArray[Any], expected: NDArray[np.float32]) -> bool:
+    compiled = CompiledTower(file, precision=precision, keep_compiled=False)
+    found = unit_rows(compiled(example))
+    return bool((found * expected).sum(axis=1).min() >= LEAST_COSINE)
+
+
+HIDDEN_MODULES = ("openvino_telemetry",)
+
+
+def convert(tower: nn.Module, example: NDArray[Any], shape: list[int]) -> Any:
+    """Convert a torch module to an OpenVINO model whose input has this shape; -1 is any length."""
+    openvino_core()
+    with quiet_libraries(), without_modules(*HIDDEN_MODULES):
+        from openvino.tools.ovc import convert_model
+    # Traced with two rows: a batch of one could be taken for a constant.
+    batch = torch.from_numpy(example[:2])
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    # torch's fused transformer layer cannot be converted.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with quiet_libraries(), torch.no_grad():
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                tower, batch, check_trace=False
+            )
+            converted = convert_model(traced, example_input=batch)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    converted.reshape(shape)
+    return converted
+
+
+@torch.inference_mode()
+def _run_torch(tower: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
+    vectors: torch.Tensor = tower(torch.from_numpy(rows))
+    return vectors.numpy()

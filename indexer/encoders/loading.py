@@ -1,0 +1,184 @@
+"""Loading: from a model's name, or a library's card, to an encoder that runs here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import EncoderError, EncoderMismatch, SightlineError, WeightsUnavailable
+from ..records import EncoderCard
+from .base import Encoder
+from .cache import towers_folder
+from .device import choose_device
+from .models import available_models, choose_auto
+from .names import ModelFiles, architecture_of, canonical, resolve
+from .openvino import CannotRun, OpenVinoEncoder, Towers, TowersDamaged, discard_towers, read_towers
+from .quiet import brief
+
+__all__ = ["available_models", "choose_auto", "load_encoder", "load_encoder_for", "load_text_encoder"]
+
+AUTO = "auto"
+RUNTIMES = ("auto", "openvino", "torch")
+
+Notify = Callable[[str], None]
+
+
+def load_encoder(
+    name: str,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    notify: Notify | None = None,
+) -> Encoder:
+    """Load an encoder by name; `notify` is told in one line what takes time or is done in another way."""
+    tell = notify or _say_nothing
+    place = choose_device(device)
+    if name == AUTO:
+        name = choose_auto(tell, place)
+    if not _wants_openvino(runtime, place):
+        return _torch_encoder(resolve(name, tell), place, batch_size, tell)
+    try:
+        return _openvino_encoder(name, batch_size, tell)
+    except CannotRun as error:
+        if runtime == "openvino":
+            raise
+        tell(f"{error}; running {name} with torch, which is slower")
+        return _torch_encoder(resolve(name, tell), place, batch_size, tell)
+
+
+def load_text_encoder(card: EncoderCard, *, notify: Notify | None = None) -> Encoder:
+    """Load what encodes queries for a library with this card: from the cache, without torch and open_clip."""
+    cached = _cached_encoder(card, None, OpenVinoEncoder.open_texts)
+    return cached or load_encoder_for(card, device="cpu", notify=notify)
+
+
+def load_encoder_for(
+    card: EncoderCard,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    notify: Notify | None = None,
+) -> Encoder:
+    """Load the encoder a library was indexed with; the very weights, not only the name."""
+    place = choose_device(device)
+    if _wants_openvino(runtime, place) and (cached := _cached_encoder(card, batch_size)):
+        return cached
+    files = resolve(card.name, notify or _say_nothing)
+    if files.weights_hash != card.weights_hash:
+        raise WeightsUnavailable(
+            card.name,
+            "this library was indexed with other weights of that name; restore them, or index again",
+        )
+    encoder = load_encoder(card.name, device=place, runtime=runtime, batch_size=batch_size, notify=notify)
+    if not encoder.card.same_space(card):
+        raise EncoderMismatch(encoder.card.name, (card.name,))
+    return encoder
+
+
+def _say_nothing(_line: str) -> None:
+    return None
+
+
+def _wants_openvino(runtime: str, place: str) -> bool:
+    if runtime not in RUNTIMES:
+        raise EncoderError(f"runtime {runtime!r} is unknown; use {', '.join(RUNTIMES)}")
+    if runtime == "openvino" and place != "cpu":
+        raise EncoderError(f"OpenVINO runs on the CPU only, not on {place}; use --device cpu")
+    return runtime == "openvino" or (runtime == "auto" and place == "cpu")
+
+
+# -- OpenVINO ----------------------------------------------------------------------------------------
+
+
+def _openvino_encoder(name: str, batch_size: int | None, tell: Notify) -> Encoder:
+    try:
+        files = resolve(name, tell)
+    except WeightsUnavailable:
+        if (kept := _exported_as(canonical(name))) is None:
+            raise
+        return OpenVinoEncoder(kept, batch_size=batch_size)
+    exported = read_towers(towers_folder() / files.export_key)
+    if exported is not None and (encoder := _opened(exported, files.name, batch_size)):
+        return encoder
+    encoder = OpenVinoEncoder(_export(files, tell), name=files.name, batch_size=batch_size)
+    encoder.open_images()
+    return encoder
+
+
+def _export(files: ModelFiles, tell: Notify) -> Towers:
+    from .text_files import text_files
+
+    with text_files(files, tell) as (tokenizer, rules):
+        try:
+            from .export import export_towers
+
+            folder = export_towers(files, tokenizer, rules, tell)
+        except SightlineError:
+            raise
+        except Exception as error:  # whatever torch or OpenVINO stumble over, torch alone may still run it
+            raise CannotRun(f"OpenVINO cannot take {files.name} ({brief(error)})") from error
+    towers = read_towers(folder)
+    if towers is None:
+        raise CannotRun(f"{folder} cannot be read")
+    return towers
+
+
+def _opened(
+    towers: Towers,
+    name: str,
+    batch_size: int | None,
+    open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
+) -> OpenVinoEncoder | None:
+    """Open exported towers; damaged ones are thrown away, and so made anew."""
+    encoder = OpenVinoEncoder(towers, name=name, batch_size=batch_size)
+    try:
+        open_part(encoder)
+    except TowersDamaged:
+        discard_towers(towers.folder)
+        return None
+    return encoder
+
+
+def _cached_encoder(
+    card: EncoderCard,
+    batch_size: int | None,
+    open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
+) -> Encoder | None:
+    """Find exported towers of these weights; the name may differ, the architecture may not."""
+    for folder in sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*")):
+        towers = read_towers(folder)
+        if towers is not None and _fits(towers.card, card):
+            try:
+                encoder = _opened(towers, card.name, batch_size, open_part)
+            except CannotRun:
+                return None
+            if encoder is not None:
+                return encoder
+    return None
+
+
+def _fits(exported: EncoderCard, wanted: EncoderCard) -> bool:
+    same_name = exported.name == wanted.name
+    return exported.same_space(wanted) and (
+        same_name or architecture_of(exported.name) == architecture_of(wanted.name)
+    )
+
+
+def _exported_as(name: str) -> Towers | None:
+    """Find exported towers by name, for weights that are no longer here."""
+    folders: list[Path] = sorted(towers_folder().glob("*-*"))
+    found = (read_towers(folder) for folder in folders)
+    return next((towers for towers in found if towers is not None and towers.card.name == name), None)
+
+
+# -- torch -------------------------------------------------------------------------------------------
+
+
+def _torch_encoder(files: ModelFiles, place: str, batch_size: int | None, tell: Notify) -> Encoder:
+    from .openclip import TorchEncoder
+    from .text_files import text_files
+    from .tokenizer import TextTokenizer
+
+    with text_files(files, tell) as (tokenizer, rules):
+        loaded = TextTokenizer(tokenizer, rules)
+    return TorchEncoder(files, loaded, device=place, batch_size=batch_size, notify=tell)

@@ -1,0 +1,149 @@
+"""Models: the table of what can be used, and the choice that `auto` makes from it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import WeightsUnavailable
+from .cache import towers_folder
+from .hub import Notify, cached_file, hub_is_off, hub_reachable
+from .names import BUILTIN, BUILTIN_FOLDER, WEIGHTS_FILES, hub_files, published_table, resolve
+from .openvino import Towers, read_towers
+
+CPU_CHOICE = "ViT-B-32-256/datacomp_s34b_b86k"
+GPU_CHOICE = "ViT-B-16-SigLIP/webli"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be used, as `sightline models` lists it."""
+
+    name: str
+    cached: bool  # usable now, without a network
+    exported: bool  # prepared for this computer's CPU
+    size_megabytes: float | None  # of the weights, as fetched
+    imagenet_top_1: float | None  # zero-shot, 0 to 1
+    coco_recall_at_5: float | None  # text to image, 0 to 1
+    note: str
+
+
+@dataclass(frozen=True)
+class _Published:
+    repository: str
+    size_megabytes: float  # parameters x 4 bytes
+    imagenet_top_1: float
+    coco_recall_at_5: float
+    note: str = ""
+
+
+# Accuracy: open_clip's docs/openclip_classification_results.csv and docs/openclip_retrieval_results.csv.
+RECOMMENDED: Mapping[str, _Published] = {
+    CPU_CHOICE: _Published(
+        "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", 605, 0.7281, 0.654, "recommended on a CPU"
+    ),
+    GPU_CHOICE: _Published("timm/ViT-B-16-SigLIP", 813, 0.7604, 0.724, "recommended on a GPU"),
+    "ViT-B-32/laion2b_s34b_b79k": _Published("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 605, 0.6656, 0.654),
+    "ViT-B-32/openai": _Published("timm/vit_base_patch32_clip_224.openai", 605, 0.6332, 0.559),
+    "ViT-B-16/laion2b_s34b_b88k": _Published("laion/CLIP-ViT-B-16-laion2B-s34B-b88K", 598, 0.7023, 0.677),
+    "ViT-L-14/laion2b_s32b_b82k": _Published("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", 1710, 0.7525, 0.711),
+    "ViT-H-14/laion2b_s32b_b79k": _Published("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", 3944, 0.7796, 0.734),
+}
+
+
+def available_models(*, every: bool = False) -> list[ModelEntry]:
+    """List the models that can be used: ours and the well-known ones, and this computer's own exports.
+
+    With `every`, all published weights open_clip knows of too; that imports open_clip, which takes seconds.
+    """
+    exports = {towers.card.name: towers for towers in _exports()}
+    entries = [_builtin_entry(exports)]
+    entries += [_recommended_entry(name, facts, exports) for name, facts in RECOMMENDED.items()]
+    listed = {entry.name for entry in entries}
+    if every:
+        published = list(_published_entries(exports, listed))
+        entries += published
+        listed |= {entry.name for entry in published}
+    entries += [_own_entry(name) for name in sorted(exports) if name not in listed]
+    return entries
+
+
+def _exports() -> Iterator[Towers]:
+    for folder in sorted(towers_folder().glob("*-*")):
+        if (towers := read_towers(folder)) is not None:
+            yield towers
+
+
+def _builtin_entry(exports: Mapping[str, Towers]) -> ModelEntry:
+    file = BUILTIN_FOLDER / WEIGHTS_FILES[0]
+    size = file.stat().st_size / 1e6 if file.is_file() else None
+    return ModelEntry(
+        name=BUILTIN,
+        cached=file.is_file(),
+        exported=BUILTIN in exports,
+        size_megabytes=None if size is None else round(size, 1),
+        imagenet_top_1=None,
+        coco_recall_at_5=None,
+        note="ships with sightline; small and quick, knows everyday things",
+    )
+
+
+def _recommended_entry(name: str, facts: _Published, exports: Mapping[str, Towers]) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        cached=name in exports or _in_hub_cache({"hf_hub": facts.repository + "/"}),
+        exported=name in exports,
+        size_megabytes=facts.size_megabytes,
+        imagenet_top_1=facts.imagenet_top_1,
+        coco_recall_at_5=facts.coco_recall_at_5,
+        note=facts.note,
+    )
+
+
+def _published_entries(exports: Mapping[str, Towers], listed: set[str]) -> Iterator[ModelEntry]:
+    for architecture, tags in published_table().items():
+        for tag, entry in tags.items():
+            name = f"{architecture}/{tag}"
+            if name not in listed:
+                cached = name in exports or _in_hub_cache(entry)
+                yield ModelEntry(name, cached, name in exports, None, None, None, "")
+
+
+def _own_entry(name: str) -> ModelEntry:
+    return ModelEntry(name, True, True, None, None, None, "prepared here earlier")
+
+
+def _in_hub_cache(entry: Mapping[str, Any]) -> bool:
+    repository, names = hub_files(entry)
+    return any(cached_file(repository, name) for name in names)
+
+
+def choose_auto(notify: Notify, place: str = "cpu") -> str:
+    """Choose a model for a new library, and say in one line which, and how to choose otherwise."""
+    wanted = CPU_CHOICE if place == "cpu" else GPU_CHOICE
+    if _is_at_hand(wanted):
+        notify(f"using {wanted}; --model NAME chooses another, `sightline models` lists them")
+        return wanted
+    if not hub_reachable():
+        why = "HF_HUB_OFFLINE is set" if hub_is_off() else "the Hugging Face hub does not answer"
+        return _fall_back(wanted, f"{wanted} is not on this computer and {why}", notify)
+    try:
+        notify(
+            f"using {wanted}: fetching {RECOMMENDED[wanted].size_megabytes:.0f} MB, once; "
+            "--model builtin needs no download"
+        )
+        resolve(wanted, lambda _line: None)
+    except WeightsUnavailable as error:
+        return _fall_back(wanted, error.reason, notify)
+    return wanted
+
+
+def _is_at_hand(name: str) -> bool:
+    exported = any(towers.card.name == name for towers in _exports())
+    return exported or _in_hub_cache({"hf_hub": RECOMMENDED[name].repository + "/"})
+
+
+def _fall_back(wanted: str, why: str, notify: Notify) -> str:
+    notify(
+        f"using the small built-in model: {why}; --model {wanted} tries again, --model NAME chooses another"
+    )
+    return BUILTIN

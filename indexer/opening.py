@@ -1,0 +1,324 @@
+"""Opening: a file or bytes to an upright RGB image, the one decode path of index and query."""
+
+import io
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from . import raw
+from .colours import to_rgb, to_scalable
+from .fingerprint import ExifFacts, read_exif
+from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
+
+MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
+MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling down hides how it was reduced
+SEEN_SIDE: Final = 256  # samples a side are enough to judge that
+SEEN_MIN: Final = 0.05  # of the rows; below this a damaged image shows nothing a person would look for
+
+# Deflate packs 1,032 to 1 at most, of 8 pixels to a byte at most; these formats have nothing stronger.
+PIXELS_PER_BYTE_MAX: Final = 20_000
+PIXELS_PER_BYTE_KINDS: Final = ("BMP", "PNG", "GIF", "PPM", "JPEG", "ICO", "CUR")
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SHORTEST_IMAGE: Final = 26  # bytes; the smallest valid GIF. A header alone is a file cut off
+_UNSUPPORTED: Final = ("unsupported", "not supported", "unknown pixel mode", "not been built in")
+_CUT_OFF: Final = ("truncated", "end of file", "not enough image data", "eof", "index out of range", "unpack")
+_PILLOW_LOCK = threading.RLock()
+
+
+class Undecodable(Exception):
+    """A file gives no image. Stays inside the decoder: it leaves as Skipped, or as QueryInvalid."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What an image's file says of itself, but for its hashes; the fields are those of ImageFacts."""
+
+    width: int  # upright
+    height: int
+    format: str
+    taken_at: datetime | None
+    camera: str | None
+    latitude: float | None
+    longitude: float | None
+
+
+def open_upright(
+    source: Path | bytes,
+    *,
+    target: tuple[int, int] | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    name: str = "",
+) -> tuple[Image.Image, SourceFacts]:
+    """Decode to upright RGB as a viewer shows it; raise Undecodable with the reason.
+
+    With a target (width, height) the image may come reduced, but not below twice the target's longer side.
+    The format is judged by content; only RAW needs its name, taken from the path or from `name`.
+    """
+    enough = None if target is None else MARGIN * max(target)
+    request = _Request(source, enough, max_megapixels)
+    head = request.head
+    if extension(name or getattr(source, "name", "")) in RAW_EXTENSIONS:
+        opened = _open_raw(request)
+        if opened is not None:
+            return opened
+    kind = sniff(head)
+    if kind is None:
+        raise Undecodable(f"not an image: {describe_other(head)}" if head else "the file is empty")
+    return _open_or_rescue(request, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    source: Path | bytes
+    enough: int | None  # the shorter side the result must have, if the image has it
+    max_megapixels: float
+
+    @property
+    def size(self) -> int:
+        return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
+
+    @property
+    def head(self) -> bytes:
+        return self.source[:HEAD_BYTES] if isinstance(self.source, bytes) else _read_head(self.source)
+
+    def promised_size(self, kind: str) -> int:
+        """Read from the header how long the file must be at least; 0 for formats that do not tell."""
+        if kind == "WEBP":
+            return 8 + int.from_bytes(self.head[4:8], "little")
+        if kind == "TIFF" and self.head[2:4] in (b"*\0", b"\0*"):  # where its directory stands
+            return int.from_bytes(self.head[4:8], "little" if self.head[:2] == b"II" else "big")
+        return 0
+
+    def check_plausible(self, kind: str, width: int, height: int) -> None:
+        """Refuse a few bytes that promise millions of pixels, before memory is spent on them."""
+        credible = max(4_000_000, self.size * PIXELS_PER_BYTE_MAX)
+        if kind in PIXELS_PER_BYTE_KINDS and width * height > credible:
+            raise Undecodable(f"damaged: too short to hold its {width:,} x {height:,} pixels")
+
+    def check_size(self, width: int, height: int) -> None:
+        megapixels = width * height / 1e6
+        if megapixels > self.max_megapixels:
+            raise Undecodable(
+                f"{megapixels:,.0f} MP is over the limit of {self.max_megapixels:,.0f} MP; "
+                "raise it with --max-megapixels"
+            )
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _open_or_rescue(request: _Request, kind: str) -> tuple[Image.Image, SourceFacts]:
+    """Decode strictly; if the data is damaged, decode what is there, as a viewer does."""
+    try:
+        return _open_pillow(request, kind, lenient=False)
+    except (Undecodable, MemoryError):
+        raise
+    except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged data
+        damage = error
+    try:
+        return _open_pillow(request, kind, lenient=True)
+    except (Undecodable, MemoryError):
+        raise
+    except Exception:
+        raise Undecodable(_describe_damage(_underlying(damage, request, kind), request, kind)) from damage
+
+
+def _underlying(error: Exception, request: _Request, kind: str) -> Exception:
+    """Find out what a plugin said when Pillow tells no more than that it cannot identify the image."""
+    if not isinstance(error, UnidentifiedImageError):
+        return error
+    source = io.BytesIO(request.source) if isinstance(request.source, bytes) else str(request.source)
+    with _pillow_settings(request, lenient=False), _quiet(kind):
+        try:
+            Image.OPEN[kind][0](source, "").close()  # type: ignore[arg-type]
+        except Exception as said:
+            return said
+    return error
+
+
+def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.Image, SourceFacts]:
+    source = io.BytesIO(request.source) if isinstance(request.source, bytes) else request.source
+    with (
+        _pillow_settings(request, lenient),
+        _quiet(kind),
+        Image.open(source, formats=_formats(kind)) as opened,
+    ):
+        request.check_size(*opened.size)
+        request.check_plausible(kind, *opened.size)
+        full_size = opened.size
+        if request.enough is not None:
+            # HEIC gives its thumbnail if that is large enough, JPEG decodes at 1/2, 1/4 or 1/8.
+            opened.draft(None, (request.enough, request.enough))
+        drafted = opened.size != full_size
+        Image.MAX_IMAGE_PIXELS = int(request.max_megapixels * 1e6)  # for images inside, as in an ICO
+        opened.load()
+        if not drafted:
+            full_size = opened.size  # TIFF turns itself, ICO chooses its largest
+            request.check_size(*full_size)
+        exif = _exif_of(opened)
+        image = _finish(opened, request.enough)
+        if lenient:
+            _check_seen(image)
+        return _upright(image, full_size, exif, "JPEG" if opened.format == "MPO" else kind)
+
+
+def _formats(kind: str) -> list[str]:
+    if kind == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(decode_threads=1)  # the pool is parallel enough
+    return [kind]
+
+
+@contextmanager
+def _pillow_settings(request: _Request, lenient: bool) -> Iterator[None]:
+    """Have Pillow's global switches our way for a moment, and its warnings kept from the terminal."""
+    with _PILLOW_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        # We check the size ourselves, to say it in our words; then the limit is for what is inside.
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, lenient
+        try:
+            yield
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
+            raise Undecodable(
+                f"an image inside is over the limit of {request.max_megapixels:,.0f} MP; "
+                "raise it with --max-megapixels"
+            ) from bomb
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
+def _quiet(kind: str) -> Iterator[None]:
+    """Keep what libtiff and LibRaw print by themselves from the terminal; workers have no terminal anyway."""
+    if kind not in ("TIFF", "RAW"):
+        yield
+        return
+    try:
+        terminal = os.dup(2)
+    except OSError:  # a program without a terminal
+        yield
+        return
+    with suppress(OSError, AttributeError):
+        sys.stderr.flush()
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def _exif_of(image: Image.Image) -> Image.Exif:
+    """Read EXIF after loading: a PNG may carry it behind its pixels, a TIFF has turned itself."""
+    try:
+        return image.getexif()
+    except Exception:  # hostile EXIF raises a dozen kinds; a picture is not lost for it
+        return Image.Exif()
+
+
+def _finish(image: Image.Image, enough: int | None) -> Image.Image:
+    """Reduce first, for what follows then costs little; then bring to RGB."""
+    profile: Any = image.info.get("icc_profile")
+    image = to_scalable(image)
+    if enough is not None:
+        factor = min(image.size) // enough
+        if factor > 1:
+            image = image.reduce(factor)
+    return to_rgb(image, profile if isinstance(profile, bytes) else None)
+
+
+def _upright(
+    image: Image.Image, full_size: tuple[int, int], exif: Image.Exif, kind: str
+) -> tuple[Image.Image, SourceFacts]:
+    orientation = exif.get(ExifTags.Base.Orientation)
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    if turn is not None:
+        image = image.transpose(turn)
+        full_size = full_size[::-1] if orientation in (5, 6, 7, 8) else full_size
+    facts = _exif_facts(exif)
+    place = (facts.latitude, facts.longitude)
+    return image, SourceFacts(*full_size, kind, facts.taken_at, facts.camera, *place)
+
+
+def _exif_facts(exif: Image.Exif) -> ExifFacts:
+    try:
+        return read_exif(exif)
+    except Exception:  # see _exif_of
+        return ExifFacts()
+
+
+def _check_seen(image: Image.Image) -> None:
+    """Refuse an image of which damage left hardly a row: decoders fill the rest with one colour."""
+    side = min(image.width, SEEN_SIDE), min(image.height, SEEN_SIDE)
+    pixels = np.asarray(image.resize(side, Image.Resampling.NEAREST)).astype(np.int16)
+    # Most formats lack their lower end then, but a BMP is stored from the bottom up.
+    seen = min(_rows_before_flat(pixels), _rows_before_flat(pixels[::-1]))
+    if seen < SEEN_MIN * len(pixels) or seen == 0:
+        raise Undecodable("damaged: hardly any of its pixels are left")
+
+
+def _rows_before_flat(pixels: NDArray[np.int16]) -> int:
+    """Count the rows above those at the end that all have the colour of the last pixel."""
+    differs = np.flatnonzero((np.abs(pixels - pixels[-1, -1]) > 3).any(axis=(1, 2)))
+    return int(differs[-1]) + 1 if len(differs) else 0
+
+
+def _describe_damage(error: Exception, request: _Request, kind: str) -> str:
+    text = str(error).lower()
+    told = request.promised_size(kind) > request.size or any(word in text for word in _CUT_OFF)
+    if told or request.size < SHORTEST_IMAGE or isinstance(error, EOFError):
+        return "damaged: the file ends too early"
+    unidentified = kind == "HEIF" and "identif" in text  # by libheif, which lacks some codecs here
+    if unidentified or isinstance(error, NotImplementedError) or any(w in text for w in _UNSUPPORTED):
+        return f"not supported: a rare kind of {kind} that cannot be decoded here"
+    what = "damaged, or of a rare kind" if kind in ("AVIF", "HEIF") else "damaged"
+    return f"{what}: its {kind} data cannot be decoded"
+
+
+def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
+    """Open by LibRaw; None when the name lies and the content is no RAW."""
+    if sniff(request.head) not in (None, "TIFF") or not request.head:
+        return None  # a JPEG called .raw; most RAW formats look like TIFF from outside
+    if not raw.is_available():
+        raise Undecodable(raw.REMEDY)
+    with _pillow_settings(request, lenient=True), _quiet("RAW"):
+        developed = raw.develop(
+            request.source, enough=request.enough, pixels_max=int(request.max_megapixels * 1e6)
+        )
+        if developed is None:
+            return None
+        request.check_size(developed.width, developed.height)
+        image = _finish(developed.image, request.enough)
+        upright, facts = _upright(image, developed.image.size, developed.exif, "RAW")
+    size = (developed.width, developed.height)
+    return upright, SourceFacts(*size, *(getattr(facts, f) for f in list(SourceFacts.__slots__)[2:]))

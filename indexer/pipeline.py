@@ -1,0 +1,393 @@
+"""The pipeline: joins scan, decode, encode and store into one indexing run."""
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_background
+from .decode import DecodePool, DecodeRules
+from .encoders.base import Encoder
+from .encoders.cache import encoder_cache_folder
+from .encoders.loading import choose_auto, load_encoder, load_encoder_for
+from .errors import FolderMissing
+from .fingerprint import content_hash
+from .records import (
+    DecodedImage,
+    EncodedImage,
+    FoundFile,
+    IndexSummary,
+    Skipped,
+    Unreadable,
+    Vectors,
+)
+from .scan import ScanRules, scan
+from .store.library import LibraryWriter, open_for_writing
+from .store.records import Known, ScanOutcome, StoredEncoder
+
+CLASSIFY_AT_ONCE = 1000  # files: one query for many, and still only a few hundred kilobytes
+COMMIT_SECONDS = 5.0  # what a kill may cost
+COMMIT_IMAGES = 1024  # what may wait in memory
+HISTORY_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """Every choice an indexing run has, with its default."""
+
+    model: str | None = None  # None: the library's own, or `auto` for a new one
+    device: str = "auto"
+    batch_size: int | None = None  # None: what keeps the encoder busy
+    workers: int | None = None  # decoding processes; None: one per core
+    exclude: tuple[str, ...] = ()
+    include_hidden: bool = False
+    max_megapixels: float | None = None  # None: the decoder's default
+    retry_skipped: bool = False  # decode again what could not be decoded before
+    history_days: int = HISTORY_DAYS  # how long the vector of a removed image is kept
+    commit_seconds: float = COMMIT_SECONDS
+    count_first: bool = False  # count the files in a second thread, for a progress bar
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come, in files."""
+
+    done: int
+    total: int | None  # None: not counted, or not yet
+    indexed: int
+    skipped: int
+    seconds: float
+    encoder_seconds: float  # of these the encoder was busy
+
+
+@dataclass
+class _Tally:
+    """What a run has done so far; the only thing in it that changes."""
+
+    began: float = field(default_factory=time.perf_counter)
+    total: int | None = None
+    indexed: int = 0
+    unchanged: int = 0
+    linked: int = 0
+    returned: int = 0  # of the linked: their content had been kept without a file
+    encoder_seconds: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> int:
+        return self.reasons.total()
+
+    def progress(self) -> Progress:
+        done = self.indexed + self.unchanged + self.linked + self.skipped
+        seconds = time.perf_counter() - self.began
+        return Progress(done, self.total, self.indexed, self.skipped, seconds, self.encoder_seconds)
+
+
+@dataclass
+class _Pending:
+    """What waits for the next commit."""
+
+    since: float = field(default_factory=time.perf_counter)
+    linked: list[tuple[FoundFile, bytes]] = field(default_factory=list)
+    encoded: list[EncodedImage] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def is_due(self, commit_seconds: float) -> bool:
+        count = len(self.linked) + len(self.encoded) + len(self.skipped)
+        return count >= COMMIT_IMAGES or (count > 0 and time.perf_counter() - self.since >= commit_seconds)
+
+
+def index_folders(
+    library: Path,
+    folders: Sequence[Path],
+    settings: IndexSettings | None = None,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notice: Callable[[str], None] = lambda line: None,
+    stop: threading.Event | None = None,
+) -> IndexSummary:
+    """Bring the library up to date with the folders: new, changed, moved and removed files.
+
+    library is the library's own folder, made when absent. What was committed (every few seconds) stays,
+    whatever happens later; setting `stop` ends the run cleanly after the batch at hand, and the next run
+    goes on from there. Raises FolderMissing, LibraryBusy, LibraryReadOnly, DiskFull, EncoderError.
+    """
+    roots = [_existing_folder(folder) for folder in folders]
+    settings = settings or IndexSettings()
+    with open_for_writing(library, create=True) as writer:
+        run = _Run(writer, settings, on_progress, on_notice, stop or threading.Event())
+        with _counting(run, roots):
+            return run.index(roots)
+
+
+class _Run:
+    """One indexing run: what its steps share."""
+
+    def __init__(
+        self,
+        writer: LibraryWriter,
+        settings: IndexSettings,
+        on_progress: Callable[[Progress], None],
+        on_notice: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        self.writer = writer
+        self.settings = settings
+        self.on_progress = on_progress
+        self.on_notice = on_notice
+        self.stop = stop
+        self.tally = _Tally()
+        self.encoder: Encoder | None = None
+        self.stored = self._choose_encoder()
+        self.pending = _Pending()
+
+    def _choose_encoder(self) -> StoredEncoder:
+        """Find which encoder this run is for, without loading it when the library knows."""
+        known = {stored.card.name: stored for stored in self.writer.encoders()}
+        if self.settings.model is None and known:
+            return self.writer.default_encoder()
+        name = self.settings.model or "auto"
+        if name == "auto":
+            name = choose_auto(self.on_notice)
+        self.encoder = self._load(name)
+        return self.writer.use_encoder(self.encoder.card)
+
+    def _load(self, name: str) -> Encoder:
+        settings = self.settings
+        return load_encoder(
+            name, device=settings.device, batch_size=settings.batch_size, notify=self.on_notice
+        )
+
+    def _loaded_encoder(self) -> Encoder:
+        if self.encoder is None:
+            settings = self.settings
+            self.encoder = load_encoder_for(
+                self.stored.card,
+                device=settings.device,
+                batch_size=settings.batch_size,
+                notify=self.on_notice,
+            )
+        return self.encoder
+
+    def index(self, roots: Sequence[Path]) -> IndexSummary:
+        """Bring the library up to date with what is below the roots."""
+        handles = [self.writer.use_root(root) for root in roots]
+        self.writer.begin_scan(handles)
+        wanted = itertools.chain.from_iterable(map(self._wanted, roots, handles))
+        first = next(wanted, None)
+        if first is not None:
+            self._decode_and_encode(itertools.chain([first], wanted))
+        self._commit()
+        outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
+        self._publish()
+        summary = self._summary(outcome)
+        self.writer.record_run(summary_as_dict(summary))
+        return summary
+
+    def _found(self, root: Path) -> Iterator[FoundFile]:
+        """List files, and keep aside the folders that could not be listed."""
+        for item in scan(root, _scan_rules(self.settings)):
+            if self.stop.is_set():
+                return
+            if isinstance(item, Unreadable):
+                self.tally.unreadable.append(item)
+            else:
+                yield item
+
+    def _wanted(self, root: Path, handle: int) -> Iterator[FoundFile]:
+        """Let through what must be decoded; count the rest, and link what is known by its content."""
+        found = self._found(root)
+        while files := list(itertools.islice(found, CLASSIFY_AT_ONCE)):
+            known = self.writer.classify(handle, files, self.stored)
+            yield from (item.file for item in known if self._is_new(item))
+            yield from self._not_linked([item.file for item in known if item.state == "hash-first"])
+            self.on_progress(self.tally.progress())
+
+    def _is_new(self, known: Known) -> bool:
+        if known.state == "unchanged":
+            self.tally.unchanged += 1
+        elif known.state == "skipped":
+            if self.settings.retry_skipped:
+                return True
+            self.tally.reasons[known.reason or "unknown"] += 1
+        return known.state == "new"
+
+    def _not_linked(self, files: Sequence[FoundFile]) -> Iterator[FoundFile]:
+        """Link files whose content already has a vector; let through the others."""
+        with ThreadPoolExecutor(thread_name_prefix="hash") as threads:
+            hashes = list(threads.map(_hash_or_none, files))
+        embedded = self.writer.embedded_hashes(self.stored, [digest for digest in hashes if digest])
+        self.tally.returned += len(self.writer.kept_hashes(embedded))
+        for file, digest in zip(files, hashes, strict=True):
+            if digest is not None and digest in embedded:
+                self.pending.linked.append((file, digest))
+                self.tally.linked += 1
+            else:
+                yield file
+
+    def _decode_and_encode(self, wanted: Iterator[FoundFile]) -> None:
+        encoder = self._loaded_encoder()
+        rules = _decode_rules(self.settings, encoder)
+        with DecodePool(rules, self.settings.workers) as pool:
+            for batch in _batches(self._decoded(pool.decode(wanted)), encoder.batch_size):
+                self._encode(encoder, batch)
+                self._commit_when_due()
+                self.on_progress(self.tally.progress())
+
+    def _decoded(self, results: Iterable[DecodedImage | Skipped]) -> Iterator[DecodedImage]:
+        """Let through the images, and keep aside the files that gave none."""
+        for result in results:
+            if isinstance(result, Skipped):
+                self.pending.skipped.append(result)
+                self.tally.reasons[result.reason] += 1
+                self._commit_when_due()
+            else:
+                yield result
+            if self.stop.is_set():
+                return
+
+    def _encode(self, encoder: Encoder, batch: Sequence[DecodedImage]) -> None:
+        began = time.perf_counter()
+        vectors = encoder.encode_pixels(np.stack([image.pixels for image in batch]))
+        self.tally.encoder_seconds += time.perf_counter() - began
+        for image, vector in zip(batch, vectors, strict=True):
+            self.pending.encoded.append(EncodedImage(image.file, image.facts, vector))
+        self.tally.indexed += len(batch)
+
+    def _commit_when_due(self) -> None:
+        if self.pending.is_due(self.settings.commit_seconds):
+            self._commit()
+
+    def _commit(self) -> None:
+        pending, self.pending = self.pending, _Pending()
+        self.writer.commit(
+            self.stored, linked=pending.linked, encoded=pending.encoded, skipped=pending.skipped
+        )
+
+    def _finish_scan(self) -> ScanOutcome:
+        outcome = self.writer.finish_scan([folder.path for folder in self.tally.unreadable])
+        for folder in outcome.absent:
+            self.on_notice(
+                f"{folder}: nothing was found there any more; its images are kept, in case a drive is not "
+                f"mounted. If they are gone for good: sightline forget {folder}"
+            )
+        self.writer.expire_history(self.settings.history_days)
+        return outcome
+
+    def _publish(self) -> None:
+        """Write the derived parts: the FAISS file and the background statistics."""
+        self.writer.publish(self.stored)
+        stored = next(known for known in self.writer.encoders() if known.id == self.stored.id)
+        if stored.images and is_stale(stored.background, stored.images):
+            self._measure_background(stored)
+
+    def _measure_background(self, stored: StoredEncoder) -> None:
+        encoder = self._loaded_encoder()
+        text_vectors = background_vectors(encoder, encoder_cache_folder(encoder.card))
+        sample = self.writer.sample_vectors(stored, SAMPLE_SIZE, seed=0)
+
+        def best_score(vectors: Vectors) -> NDArray[np.float32]:
+            best = self.writer.nearest(stored, vectors, k=1, filters=None)
+            return np.array([neighbours[0].score for neighbours in best], dtype=np.float32)
+
+        background = measure_background(text_vectors, sample, best_score, stored.images)
+        self.writer.set_background(stored, background.as_dict())
+
+    def _summary(self, outcome: ScanOutcome) -> IndexSummary:
+        """Count a link as moved when its content lost another path or had been kept without one."""
+        tally = self.tally
+        moved = min(tally.linked, outcome.moved + tally.returned)
+        return IndexSummary(
+            indexed=tally.indexed + tally.linked - moved,
+            unchanged=tally.unchanged,
+            moved=moved,
+            removed=max(0, outcome.removed - outcome.moved),
+            skipped=tally.skipped,
+            seconds=time.perf_counter() - tally.began,
+            skipped_reasons=tuple(tally.reasons.most_common()),
+            unreadable=tuple(tally.unreadable),
+            interrupted=self.stop.is_set(),
+            encoder_seconds=tally.encoder_seconds,
+        )
+
+
+def summary_as_dict(summary: IndexSummary) -> dict[str, Any]:
+    """Give a summary as plain JSON values; what `index --json` prints."""
+    return {
+        "indexed": summary.indexed,
+        "unchanged": summary.unchanged,
+        "moved": summary.moved,
+        "removed": summary.removed,
+        "skipped": summary.skipped,
+        "seconds": round(summary.seconds, 3),
+        "encoder_seconds": round(summary.encoder_seconds, 3),
+        "skipped_reasons": dict(summary.skipped_reasons),
+        "unreadable": {str(folder.path): folder.reason for folder in summary.unreadable},
+        "interrupted": summary.interrupted,
+    }
+
+
+def _existing_folder(folder: Path) -> Path:
+    resolved = folder.expanduser().resolve()
+    if not resolved.is_dir():
+        raise FolderMissing(folder)
+    return resolved
+
+
+def _scan_rules(settings: IndexSettings) -> ScanRules:
+    return ScanRules(exclude=settings.exclude, include_hidden=settings.include_hidden)
+
+
+def _decode_rules(settings: IndexSettings, encoder: Encoder) -> DecodeRules:
+    rules = DecodeRules(encoder.card.preprocessing)
+    if settings.max_megapixels is None:
+        return rules
+    return replace(rules, max_megapixels=settings.max_megapixels)
+
+
+def _hash_or_none(file: FoundFile) -> bytes | None:
+    """Hash a file; one that cannot be read is left to the decoder, which says why."""
+    try:
+        return content_hash(file.path)
+    except OSError:
+        return None
+
+
+def _batches(images: Iterator[DecodedImage], size: int) -> Iterator[list[DecodedImage]]:
+    while batch := list(itertools.islice(images, size)):
+        yield batch
+
+
+@contextmanager
+def _counting(run: _Run, roots: Sequence[Path]) -> Iterator[None]:
+    """Count the files in a second thread while the run goes on, if the settings ask for it."""
+    ended = threading.Event()
+
+    def count() -> None:
+        files = 0
+        for root in roots:
+            for item in scan(root, _scan_rules(run.settings)):
+                files += isinstance(item, FoundFile)
+                if ended.is_set():
+                    return
+        run.tally.total = files
+
+    thread = threading.Thread(target=count, name="count", daemon=True)
+    if run.settings.count_first:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if run.settings.count_first:
+            thread.join()

@@ -1,0 +1,227 @@
+"""Scanning: walks folders and gives the files that may be images, one at a time."""
+
+import fnmatch
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .formats import (
+    HEAD_BYTES,
+    IMAGE_EXTENSIONS,
+    OTHER_EXTENSIONS,
+    RAW_COMPANIONS,
+    RAW_EXTENSIONS,
+    extension,
+    sniff,
+)
+from .records import FoundFile, Unreadable
+
+LIBRARY_FOLDER: Final = ".sightline"
+
+# Never pictures of the user's: recycle bins, thumbnails a NAS makes, what tools keep. Lower case.
+JUNK_FOLDERS: Final = frozenset(
+    {
+        LIBRARY_FOLDER,
+        "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", ".@__thumb",
+        "$recycle.bin", "recycler", "system volume information", "lost+found",
+        "node_modules", ".git", ".hg", ".svn", "__macosx", ".appledouble",
+    }
+)  # fmt: skip
+TRASH_PREFIX: Final = ".trash"  # .Trash, .Trashes, .Trash-1000
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRules:
+    """What to leave out.
+
+    An `exclude` pattern is a shell glob in which `*` crosses slashes too, and upper and lower case are the
+    same. It is held against the name of every file and folder and against its path below the scanned folder
+    (an absolute pattern: against the whole path). A folder that matches is not entered. A pattern that ends
+    in a slash means folders only. So `--exclude drafts` leaves out everything called drafts at any depth,
+    `--exclude '*.png'` all PNG files, `--exclude '2019/*raw*'` what is below 2019 and has "raw" in its path.
+    """
+
+    exclude: tuple[str, ...] = ()
+    include_hidden: bool = False  # names that begin with a dot; recycle bins and .git stay out all the same
+    raw: bool = True  # give RAW files; without rawpy they become Skipped, with the remedy
+
+
+def scan(root: Path, rules: ScanRules) -> Iterator[FoundFile | Unreadable]:
+    """Give every file below root that may be an image, in no order; hold one folder's names at most.
+
+    Links are followed; a folder is visited once, however many links lead to it, by its own path if that
+    is below root. A root that cannot be listed is Unreadable.
+    """
+    root = root.absolute()
+    yield from _Walk(root, _Excluded(root, rules.exclude), rules).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    path: str
+    prefix: str  # of the relative paths inside: "" or "2019/May/"
+
+
+class _Excluded:
+    """Decides what `exclude` leaves out."""
+
+    def __init__(self, root: Path, patterns: tuple[str, ...]) -> None:
+        self._base = root.as_posix().rstrip("/") + "/"
+        self._any = _compile([p for p in patterns if not p.endswith("/")])
+        self._folder = _compile([p.rstrip("/") for p in patterns if p.endswith("/")])
+
+    def __call__(self, name: str, relative: str, *, is_folder: bool) -> bool:
+        return self._match(self._any, name, relative) or (
+            is_folder and self._match(self._folder, name, relative)
+        )
+
+    def _match(self, pattern: re.Pattern[str] | None, name: str, relative: str) -> bool:
+        return pattern is not None and any(map(pattern.match, (name, relative, self._base + relative)))
+
+
+def _compile(patterns: list[str]) -> re.Pattern[str] | None:
+    """Join globs to one expression: one match per name, however many patterns."""
+    globs = [p.removeprefix("./") for p in patterns if p.removeprefix("./")]
+    if not globs:
+        return None
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs), re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk: what is still to visit, and which folders were."""
+
+    root: Path
+    excluded: _Excluded
+    rules: ScanRules
+    todo: list[_Folder] = field(default_factory=list)
+    links: list[_Folder] = field(default_factory=list)  # visited last, so that a folder's own path wins
+    visited: set[tuple[int, int]] = field(default_factory=set)
+
+    def run(self) -> Iterator[FoundFile | Unreadable]:
+        # A link back to a parent of root is a loop as well: it must not drag root's neighbours in.
+        self.visited.update(filter(None, map(_identity, map(str, self.root.parents))))
+        self.todo.append(_Folder(str(self.root), ""))
+        while self.todo or self.links:
+            folder = self.todo.pop() if self.todo else self.links.pop()
+            identity = _identity(folder.path)
+            if identity is not None and identity in self.visited:
+                continue
+            if identity is not None:
+                self.visited.add(identity)
+            yield from self._list(folder)
+
+    def _list(self, folder: _Folder) -> Iterator[FoundFile | Unreadable]:
+        raws: list[FoundFile] = []
+        try:
+            with os.scandir(folder.path) as entries:
+                for entry in entries:
+                    found = self._judge(entry, folder.prefix)
+                    if found is not None and extension(entry.name) in RAW_EXTENSIONS:
+                        raws.append(found)
+                    elif found is not None:
+                        yield found
+            if raws:
+                yield from _without_companions(raws, folder)
+        except FileNotFoundError:
+            if not folder.prefix:  # anything below may vanish while we walk; a missing root is told
+                yield Unreadable(Path(folder.path), "no such folder")
+        except OSError as error:
+            yield Unreadable(Path(folder.path), _words(error))
+
+    def _judge(self, entry: os.DirEntry[str], prefix: str) -> FoundFile | None:
+        """Take the entry as a file, or note the folder for later, or neither."""
+        name = entry.name
+        if not self.rules.include_hidden and _is_hidden(entry):
+            return None
+        relative = prefix + name
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link that leads in a circle
+            return None
+        if self.excluded(name, relative, is_folder=is_folder):
+            return None
+        if is_folder:
+            if not _is_junk(name):
+                (self.links if entry.is_symlink() else self.todo).append(_Folder(entry.path, relative + "/"))
+            return None
+        return self._judge_file(entry, relative)
+
+    def _judge_file(self, entry: os.DirEntry[str], relative: str) -> FoundFile | None:
+        kind = extension(entry.name)
+        if kind in OTHER_EXTENSIONS or (kind in RAW_EXTENSIONS and not self.rules.raw):
+            return None
+        try:
+            if not entry.is_file():  # sockets, pipes, devices, dangling links
+                return None
+            status = entry.stat()
+            if (
+                kind not in IMAGE_EXTENSIONS
+                and kind not in RAW_EXTENSIONS
+                and not _looks_like_image(entry.path)
+            ):
+                return None
+        except FileNotFoundError:
+            return None
+        return FoundFile(self.root, relative, status.st_size, status.st_mtime_ns)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Give what is the same for all paths of one folder; None where the system cannot tell."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 a Path costs more than the call
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_ino else None
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("."):
+        return True
+    if sys.platform == "win32":
+        with suppress(OSError):
+            attributes = entry.stat(follow_symlinks=False).st_file_attributes
+            return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+    return False
+
+
+def _is_junk(name: str) -> bool:
+    lowered = name.lower()
+    return lowered in JUNK_FOLDERS or lowered.startswith(TRASH_PREFIX)
+
+
+def _looks_like_image(path: str) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return sniff(file.read(HEAD_BYTES)) is not None
+    except OSError:  # its name promises no image, so it is not worth a line in the report
+        return False
+
+
+def _without_companions(raws: list[FoundFile], folder: _Folder) -> Iterator[FoundFile]:
+    """Give the RAW files that have no JPEG or HEIC of the same name beside them.
+
+    A second listing, only in folders with RAW files, spares us holding all names of every folder.
+    """
+    stems = {_stem(found.relative[len(folder.prefix) :]) for found in raws}
+    with os.scandir(folder.path) as entries:
+        companions = {
+            stem
+            for entry in entries
+            if extension(entry.name) in RAW_COMPANIONS and (stem := _stem(entry.name)) in stems
+        }
+    yield from (f for f in raws if _stem(f.relative[len(folder.prefix) :]) not in companions)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0].casefold()
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or "cannot be listed").lower()

@@ -1,0 +1,1 @@
+"""The store: the library on disk, catalog and vectors."""

@@ -1,0 +1,322 @@
+"""The catalog, written: contents, files and vectors come, leave and return, one batch a transaction."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, literal, select, update
+from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same on_conflict methods
+
+from ..records import EncodedImage, EncoderCard, FoundFile, ImageFacts
+from . import schema
+from .catalog import at_or_below, get_generation, get_roots, ids_of, portions, preprocessing_text
+from .names import real_below, relative_to, stored_root
+from .vectors import IndexFile
+
+content, embedding, file = schema.content, schema.embedding, schema.file
+dropped, setting = schema.dropped, schema.setting
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scanned folder lies in the catalog: a root, and what precedes the scan's paths there."""
+
+    root_id: int
+    prefix: str  # "" for the root itself, else "2020/"
+
+    def locate(self, relative: str) -> str:
+        """Give the catalog's path of a scanned file."""
+        return self.prefix + relative
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as its row will be."""
+
+    root_id: int
+    path: str
+    found: FoundFile
+    content_hash: bytes | None
+    skip_reason: str | None = None
+    linked: bool = False  # the content was known before its file was
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChange:
+    """Which contents a batch gave to files and took from files, one item for each file."""
+
+    linked: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+def put_setting(connection: Connection, key: str, value: str) -> None:
+    """Write a setting."""
+    row = insert(setting).values(key=key, value=value)
+    connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+
+def next_generation(connection: Connection) -> int:
+    """Number this transaction's change of vectors."""
+    generation = get_generation(connection) + 1
+    put_setting(connection, "generation", str(generation))
+    return generation
+
+
+def put_encoder(connection: Connection, card: EncoderCard) -> int:
+    """Find or make the row of an encoder of the same space; make it the default."""
+    preprocessing = preprocessing_text(dataclasses.asdict(card.preprocessing))
+    same = {"weights_hash": card.weights_hash, "preprocessing": preprocessing, "dimension": card.dimension}
+    row = insert(schema.encoder).values(name=card.name, precision=card.precision, **same)
+    connection.execute(row.on_conflict_do_nothing())
+    found = connection.execute(select(schema.encoder.c.id).filter_by(**same)).scalar_one()
+    put_setting(connection, "default_encoder", str(found))
+    return int(found)
+
+
+def put_root(connection: Connection, path: Path, library: Path) -> Place:
+    """Find the place of a folder, or make it a root that takes over the roots below it.
+
+    Roots never overlap, so that no file is stored twice.
+    """
+    roots = get_roots(connection, library)
+    for id, root in roots.items():
+        below = real_below(path, root)
+        if below is not None:
+            return Place(id, f"{below}/" if below else "")
+    row = insert(schema.root).values(path=stored_root(path, library))
+    made = int(connection.execute(row.returning(schema.root.c.id)).scalar_one())
+    for id, root in roots.items():
+        below = real_below(root, path)
+        if below is not None:
+            _move_root(connection, id, made, f"{below}/")
+    return Place(made, "")
+
+
+def _move_root(connection: Connection, inner: int, outer: int, prefix: str) -> None:
+    path = literal(prefix, schema.FilePath()) + file.c.path
+    connection.execute(update(file).where(file.c.root_id == inner).values(root_id=outer, path=path))
+    connection.execute(delete(schema.root).where(schema.root.c.id == inner))
+
+
+def commit_entries(
+    connection: Connection,
+    encoder_id: int,
+    entries: Sequence[Entry],
+    encoded: Sequence[EncodedImage],
+    now: int,
+) -> ContentChange:
+    """Write a batch; tell which contents won and which lost a file by it.
+
+    `encoded` brings the contents and vectors that `entries` refer to; other contents must be there.
+    """
+    generation = next_generation(connection)
+    _put_contents(connection, encoded)
+    ids = ids_of(connection, [entry.content_hash for entry in entries if entry.content_hash is not None])
+    _put_vectors(connection, encoder_id, generation, encoded, ids)
+    former = _former_contents(connection, entries)
+    _put_files(connection, entries, ids)
+    revive(connection, ids.values(), generation)
+    change = _compare(entries, ids, former)
+    orphan(connection, change.lost, generation, now)
+    return change
+
+
+def _compare(
+    entries: Sequence[Entry], ids: dict[bytes, int], former: dict[tuple[int, str], int]
+) -> ContentChange:
+    lost: list[int] = []
+    taken_over: list[int] = []
+    for entry in entries:
+        before = former.get((entry.root_id, entry.path))
+        after = None if entry.content_hash is None else ids[entry.content_hash]
+        if before is not None and before != after:
+            lost.append(before)
+        if entry.linked and after is not None and before != after:
+            taken_over.append(after)
+    return ContentChange(tuple(taken_over), tuple(lost))
+
+
+def _put_contents(connection: Connection, encoded: Sequence[EncodedImage]) -> None:
+    if not encoded:
+        return
+    rows = [_content_row(image.facts, image.file.size) for image in encoded]
+    row = insert(content)
+    facts = {name: row.excluded[name] for name in rows[0] if name not in ("sha256", "byte_size")}
+    connection.execute(row.on_conflict_do_update(index_elements=["sha256"], set_=facts), rows)
+
+
+def _content_row(facts: ImageFacts, byte_size: int) -> dict[str, Any]:
+    return {
+        "sha256": facts.content_hash,
+        "byte_size": byte_size,
+        "width": facts.width,
+        "height": facts.height,
+        "format": facts.format,
+        "taken_at": facts.taken_at,
+        "camera": facts.camera,
+        "latitude": facts.latitude,
+        "longitude": facts.longitude,
+        "perceptual_hash": facts.perceptual_hash,
+        "perceptual_quality": facts.perceptual_quality,
+    }
+
+
+def _put_vectors(
+    connection: Connection,
+    encoder_id: int,
+    generation: int,
+    encoded: Sequence[EncodedImage],
+    ids: dict[bytes, int],
+) -> None:
+    if not encoded:
+        return
+    rows: list[dict[str, Any]] = [
+        {
+            "encoder_id": encoder_id,
+            "content_id": ids[image.facts.content_hash],
+            "generation": generation,
+            "vector": image.vector.astype("<f2").tobytes(),
+        }
+        for image in encoded
+    ]
+    connection.execute(insert(embedding).on_conflict_do_nothing(), rows)
+    _undrop(connection, [row["content_id"] for row in rows], encoder_id)
+
+
+def _former_contents(connection: Connection, entries: Sequence[Entry]) -> dict[tuple[int, str], int]:
+    former: dict[tuple[int, str], int] = {}
+    for root_id in {entry.root_id for entry in entries}:
+        for portion in portions([entry.path for entry in entries if entry.root_id == root_id]):
+            query = select(file.c.path, file.c.content_id).where(
+                file.c.root_id == root_id, file.c.path.in_(portion), file.c.content_id.is_not(None)
+            )
+            former.update(((root_id, path), id) for path, id in connection.execute(query))
+    return former
+
+
+def _put_files(connection: Connection, entries: Sequence[Entry], ids: dict[bytes, int]) -> None:
+    if not entries:
+        return
+    rows = [
+        {
+            "root_id": entry.root_id,
+            "path": entry.path,
+            "size": entry.found.size,
+            "mtime_ns": entry.found.mtime_ns,
+            "content_id": ids[entry.content_hash] if entry.content_hash is not None else None,
+            "skip_reason": entry.skip_reason,
+        }
+        for entry in entries
+    ]
+    row = insert(file)
+    changed = {name: row.excluded[name] for name in ("size", "mtime_ns", "content_id", "skip_reason")}
+    connection.execute(row.on_conflict_do_update(index_elements=["root_id", "path"], set_=changed), rows)
+
+
+def revive(connection: Connection, ids: Collection[int], generation: int) -> None:
+    """Bring back what was kept without a file and has one again."""
+    for portion in portions(list(ids)):
+        query = select(content.c.id).where(content.c.id.in_(portion), content.c.orphaned_at.is_not(None))
+        back = connection.execute(query).scalars().all()
+        if not back:
+            continue
+        connection.execute(update(content).where(content.c.id.in_(back)).values(orphaned_at=None))
+        connection.execute(
+            update(embedding).where(embedding.c.content_id.in_(back)).values(generation=generation)
+        )
+        _undrop(connection, back)
+
+
+def _undrop(connection: Connection, ids: Sequence[int], encoder_id: int | None = None) -> None:
+    for portion in portions(ids):
+        statement = delete(dropped).where(dropped.c.content_id.in_(portion))
+        if encoder_id is not None:
+            statement = statement.where(dropped.c.encoder_id == encoder_id)
+        connection.execute(statement)
+
+
+def orphan(connection: Connection, ids: Iterable[int], generation: int, now: int) -> list[int]:
+    """Take those contents out of the results that no file has any more, and keep them; give their ids."""
+    gone: list[int] = []
+    for portion in portions(sorted(set(ids))):
+        query = select(content.c.id).where(content.c.id.in_(portion), _WITHOUT_FILE)
+        gone += connection.execute(query).scalars().all()
+    for portion in portions(gone):
+        drop_vectors(connection, portion, generation)
+        connection.execute(update(content).where(content.c.id.in_(portion)).values(orphaned_at=now))
+    return gone
+
+
+_WITHOUT_FILE = ~exists(select(file.c.id).where(file.c.content_id == content.c.id))
+
+
+def drop_vectors(
+    connection: Connection, ids: Sequence[int], generation: int, encoder_id: int | None = None
+) -> None:
+    """Note that these contents' vectors must no longer answer, for FAISS files that still have them."""
+    which: list[ColumnElement[bool]] = [embedding.c.content_id.in_(ids)]
+    if encoder_id is not None:
+        which.append(embedding.c.encoder_id == encoder_id)
+    row = insert(dropped)
+    connection.execute(
+        row.from_select(
+            ["encoder_id", "content_id", "generation"],
+            select(embedding.c.encoder_id, embedding.c.content_id, literal(generation)).where(*which),
+        ).on_conflict_do_update(
+            index_elements=["encoder_id", "content_id"], set_={"generation": row.excluded.generation}
+        )
+    )
+
+
+def put_index_file(connection: Connection, encoder_id: int, written: IndexFile) -> None:
+    """Record a FAISS file; what it no longer has need not be told as dropped."""
+    values = dataclasses.asdict(written)
+    row = insert(schema.index_file).values(encoder_id=encoder_id, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["encoder_id"], set_=values))
+    old = (dropped.c.encoder_id == encoder_id) & (dropped.c.generation <= written.generation)
+    connection.execute(delete(dropped).where(old))
+
+
+def delete_vectors(connection: Connection, encoder_id: int, ids: Sequence[int]) -> None:
+    """Delete vectors of one encoder, and note them as dropped."""
+    generation = next_generation(connection)
+    for portion in portions(ids):
+        drop_vectors(connection, portion, generation, encoder_id)
+        mine = (embedding.c.encoder_id == encoder_id) & embedding.c.content_id.in_(portion)
+        connection.execute(delete(embedding).where(mine))
+
+
+def delete_contents(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete contents with their vectors for good."""
+    for portion in portions(ids):
+        connection.execute(delete(embedding).where(embedding.c.content_id.in_(portion)))
+        connection.execute(delete(content).where(content.c.id.in_(portion)))
+
+
+def forget_files(connection: Connection, path: Path, library: Path, now: int) -> int:
+    """Delete the files at or below a path, and the contents that no other file has; count the files."""
+    forgotten = 0
+    former: list[int] = []
+    for id, root in get_roots(connection, library).items():
+        below = relative_to(path, root)
+        if below is None and relative_to(root, path) is None:
+            continue
+        condition = at_or_below(id, below or "")
+        query = select(file.c.content_id).where(condition, file.c.content_id.is_not(None)).distinct()
+        former += connection.execute(query).scalars().all()
+        forgotten += connection.execute(delete(file).where(condition)).rowcount
+        if not below:
+            connection.execute(delete(schema.root).where(schema.root.c.id == id))
+    if former:
+        delete_contents(connection, orphan(connection, former, next_generation(connection), now))
+    return forgotten
+
+
+def expire(connection: Connection, before: int) -> int:
+    """Delete what has been kept without a file since before a moment (seconds since 1970); count it."""
+    query = select(content.c.id).where(content.c.orphaned_at < before)
+    gone = connection.execute(query).scalars().all()
+    delete_contents(connection, gone)
+    return len(gone)

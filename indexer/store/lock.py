@@ -1,0 +1,56 @@
+"""The lock: one writer at a time, who says who it is."""
+
+import json
+import os
+import socket
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import LibraryBusy, LibraryReadOnly
+
+
+class WriterLock:
+    """The right to write a library.
+
+    The system's own lock on `lock` decides, and ends with the process however that ends. `lock.json` only
+    names the holder for the others; it may be out of date without harm. It is a file of its own since some
+    systems let nobody read a locked file.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self._library = library
+        self._holder = library / "lock.json"
+        self._lock = FileLock(library / "lock", timeout=0, thread_local=False)
+
+    def acquire(self) -> None:
+        """Take the lock or raise LibraryBusy at once."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise LibraryBusy(self._library, _describe(self._holder)) from None
+        except NotImplementedError as problem:  # a file system without locks
+            raise LibraryReadOnly(self._library) from problem
+        with suppress(OSError):  # a full disk: the lock holds without the name
+            self._holder.write_text(json.dumps(_ourselves()), encoding="utf-8")
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        with suppress(OSError):
+            self._holder.unlink()
+        self._lock.release()
+
+
+def _ourselves() -> dict[str, str | int]:
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
+
+
+def _describe(holder: Path) -> str:
+    try:
+        told = json.loads(holder.read_text(encoding="utf-8"))
+        return f"process {told['pid']} on {told['host']} since {told['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

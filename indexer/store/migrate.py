@@ -1,0 +1,92 @@
+"""Migrating: bring a catalog to today's schema, with a copy of the old one first."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from ..errors import CatalogNewerThanProgram
+from . import schema
+from .failures import Malformed
+from .files import TEMPORARY_SUFFIX, backups_folder, catalog_file
+
+_PACKAGED = Path(__file__).parents[1] / "migrations"  # in a wheel
+_CHECKOUT = Path(__file__).parents[2] / "migrations"
+
+
+def scripts_folder() -> Path:
+    """Find the migrations, which a wheel carries inside the package and a checkout beside it."""
+    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Give the schema revision of a catalog; None for an empty one."""
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise Malformed("no catalog of sightline")
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def check_revision(revision: str | None, library: Path, known: tuple[str, ...]) -> None:
+    """Raise CatalogNewerThanProgram for a revision this program does not know."""
+    if revision is not None and revision not in known:
+        raise CatalogNewerThanProgram(library, revision)
+
+
+def upgrade(
+    connection: Connection,
+    library: Path,
+    *,
+    scripts: Path | None = None,
+    known: tuple[str, ...] | None = None,
+) -> None:
+    """Run what migrations are missing in one transaction; call it under the writers' lock.
+
+    An existing catalog is copied to `backups/` first.
+    """
+    known = known or schema.REVISIONS
+    revision = revision_of(connection)
+    connection.rollback()
+    check_revision(revision, library, known)
+    if revision == known[-1]:
+        return
+    if revision is not None:
+        back_up(library, revision)
+    _run(connection, scripts or scripts_folder())
+
+
+def back_up(library: Path, revision: str) -> Path:
+    """Copy the catalog, with what its WAL holds, to `backups/`; give the copy's path."""
+    backups_folder(library).mkdir(exist_ok=True)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    copy = backups_folder(library) / f"catalog-{revision}-{stamp}.sqlite"
+    with closing(sqlite3.connect(catalog_file(library))) as source:
+        _copy(source, copy)
+    return copy
+
+
+def _copy(source: sqlite3.Connection, copy: Path) -> None:
+    beside = copy.with_name(f"{copy.name}{TEMPORARY_SUFFIX}")
+    try:
+        with closing(sqlite3.connect(beside)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")  # one file, no WAL beside it
+        beside.replace(copy)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _run(connection: Connection, scripts: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

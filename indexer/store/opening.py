@@ -1,0 +1,103 @@
+"""Opening: a connection to the catalog for reading, on a writable, read-only or full disk alike."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from ..errors import CatalogDamaged, LibraryMissing
+from .files import LIBRARY_NAME, catalog_file
+
+BUSY_SECONDS = 10.0  # SQLite's own locks are held for milliseconds; the writers' lock is ours
+
+# What SQLite says when it cannot make the shared memory; the last: on a full disk.
+_NO_SHARED_MEMORY = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
+
+
+def connect_to_read(library: Path) -> sqlite3.Connection:
+    """Open the catalog for reading only.
+
+    SQLite needs a writable folder with some room for the shared memory of a WAL catalog. Without, a
+    catalog at rest is read as immutable, and one with a WAL that a crash left is read from a temporary copy.
+    """
+    catalog = catalog_file(library)
+    _check_there(library, catalog)
+    try:
+        return _connect(catalog, "mode=ro")
+    except sqlite3.OperationalError as problem:
+        if problem.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
+            raise
+    if not _has_content(_beside(catalog, "-wal")):
+        return _connect(catalog, "mode=ro&immutable=1")
+    return _connect_to_copy(catalog)
+
+
+def connect_to_write(library: Path) -> sqlite3.Connection:
+    """Open the catalog for reading and writing, made when absent."""
+    connection = _open(catalog_file(library), "mode=rwc")
+    connection.execute("PRAGMA page_size = 8192")  # bytes; a new catalog's: 7 vectors of 512 on a page, not 3
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL costs one fsync a commit, that is once in seconds of work, and lets a commit survive a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -32000")  # kibibytes; hashes land on random pages
+    connection.execute("PRAGMA temp_store = FILE")  # what a scan has seen must not grow the memory
+    connection.execute(
+        "PRAGMA journal_size_limit = 67108864"
+    )  # bytes; a reader may hold the WAL open for long
+    return connection
+
+
+def _check_there(library: Path, catalog: Path) -> None:
+    try:
+        with catalog.open("rb"):
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        named = library.parent if library.name == LIBRARY_NAME else library
+        raise LibraryMissing(named) from None
+    except OSError as problem:
+        raise CatalogDamaged(library, problem.strerror or str(problem)) from problem
+
+
+def _connect(catalog: Path, options: str) -> sqlite3.Connection:
+    connection = _open(catalog, options)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # SQLite opens the files only now
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(catalog: Path, options: str) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fsencode(catalog.as_posix()))}?{options}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect_to_copy(catalog: Path) -> sqlite3.Connection:
+    folder = Path(tempfile.mkdtemp(prefix="sightline-"))
+    try:
+        for path in (catalog, _beside(catalog, "-wal")):
+            shutil.copyfile(path, folder / path.name)
+        # Once open, the copy lives on without a name; systems that refuse keep it until they are tidied.
+        return _connect(folder / catalog.name, "mode=rw")
+    finally:
+        with suppress(OSError):
+            if os.name != "nt":
+                shutil.rmtree(folder)
+
+
+def _has_content(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size > 0
+    return False
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

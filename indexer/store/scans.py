@@ -1,0 +1,190 @@
+"""Scans: which files a run has seen, so that those it has not can leave at its end."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
+
+from ..records import FoundFile
+from . import schema
+from .catalog import at_or_below, portions, sizes_embedded
+from .changes import ContentChange, Place, next_generation, orphan
+from .names import relative_to
+from .records import Known, ScanOutcome
+
+file, embedding = schema.file, schema.embedding
+
+# They live in SQLite's temporary store, a file: a million paths seen must not grow the memory.
+_temporary = MetaData()
+_seen = Table("scan_seen", _temporary, Column("file_id", Integer, primary_key=True), prefixes=["TEMPORARY"])
+_linked = Table("scan_linked", _temporary, Column("content_id", Integer), prefixes=["TEMPORARY"])
+_lost = Table("scan_lost", _temporary, Column("content_id", Integer), prefixes=["TEMPORARY"])
+_gone = Table(
+    "scan_gone",
+    _temporary,
+    Column("file_id", Integer, primary_key=True),
+    Column("content_id", Integer),
+    prefixes=["TEMPORARY"],
+)
+
+
+class Scan:
+    """What has been seen since the scan began."""
+
+    def __init__(
+        self, connection: Connection, folders: Collection[Path], places: Mapping[Path, Place]
+    ) -> None:
+        _temporary.drop_all(connection)
+        _temporary.create_all(connection)
+        self._folders = folders
+        self._places = places
+        self._files_found: Counter[Path] = Counter()
+
+    def classify(
+        self, connection: Connection, folder: Path, files: Sequence[FoundFile], encoder_id: int
+    ) -> list[Known]:
+        """Tell what the catalog knows of each file, and note them as seen."""
+        self._files_found[folder] += len(files)
+        place = self._places[folder]
+        known: list[Known] = []
+        for portion in portions(files):
+            known += _classify(connection, place, portion, encoder_id)
+        return known
+
+    def note_commit(
+        self, connection: Connection, paths: Iterable[tuple[int, str]], change: ContentChange
+    ) -> None:
+        """Note files as seen that a commit has just written, and what their contents did."""
+        _mark_paths(connection, list(paths))
+        for table, ids in ((_linked, change.linked), (_lost, change.lost)):
+            if ids:
+                connection.execute(insert(table), [{"content_id": id} for id in ids])
+
+    def finish(self, connection: Connection, unreadable: Collection[Path], now: int) -> ScanOutcome:
+        """Let the files leave that were not seen and could have been.
+
+        Files below an unreadable folder stay. So do all of a folder in which nothing was found: more often
+        its drive is not mounted than emptied.
+        """
+        absent = []
+        for folder in self._folders:
+            place = self._places[folder]
+            if self._files_found[folder] or not _any_known(connection, place):
+                _collect_gone(connection, place)
+            else:
+                absent.append(folder)
+        for path in unreadable:
+            self._spare(connection, path)
+        return _remove_gone(connection, tuple(absent), now)
+
+    def _spare(self, connection: Connection, path: Path) -> None:
+        for folder in self._folders:
+            place = self._places[folder]
+            below = relative_to(path, folder)
+            if below is not None:
+                inside = at_or_below(place.root_id, place.locate(below).rstrip("/"))
+                connection.execute(delete(_gone).where(_gone.c.file_id.in_(select(file.c.id).where(inside))))
+
+
+def _classify(
+    connection: Connection, place: Place, files: Sequence[FoundFile], encoder_id: int
+) -> list[Known]:
+    paths = [place.locate(found.relative) for found in files]
+    rows = _known_rows(connection, place.root_id, paths, encoder_id)
+    if rows:
+        seen = [{"file_id": row.id} for row in rows.values()]
+        connection.execute(insert(_seen).prefix_with("OR IGNORE"), seen)
+    known = [_compare(found, rows.get(path)) for found, path in zip(files, paths, strict=True)]
+    sizes = [item.file.size for item in known if item.state == "hash-first"]
+    embedded = sizes_embedded(connection, encoder_id, sizes) if sizes else set()
+    return [
+        Known(item.file, "new") if item.state == "hash-first" and item.file.size not in embedded else item
+        for item in known
+    ]
+
+
+def _compare(found: FoundFile, row: Any | None) -> Known:
+    """Compare a file with its row; "hash-first" stands for any change until the sizes are looked up."""
+    if row is None or row.size != found.size or row.mtime_ns != found.mtime_ns:
+        return Known(found, "hash-first")
+    if row.skip_reason is not None:
+        return Known(found, "skipped", row.skip_reason)
+    return Known(found, "new" if row.embedded is None else "unchanged")
+
+
+def _known_rows(
+    connection: Connection, root_id: int, paths: Sequence[str], encoder_id: int
+) -> dict[str, Any]:
+    """Give the rows of the known paths, with `embedded` set where the content has a vector."""
+    has_vector = (embedding.c.content_id == file.c.content_id) & (embedding.c.encoder_id == encoder_id)
+    query = (
+        select(
+            file.c.path,
+            file.c.id,
+            file.c.size,
+            file.c.mtime_ns,
+            file.c.skip_reason,
+            embedding.c.content_id.label("embedded"),
+        )
+        .outerjoin(embedding, has_vector)
+        .where(file.c.root_id == root_id, file.c.path.in_(paths))
+    )
+    return {row.path: row for row in connection.execute(query).all()}
+
+
+def _mark_paths(connection: Connection, paths: list[tuple[int, str]]) -> None:
+    for root_id in {root_id for root_id, _ in paths}:
+        for portion in portions([path for id, path in paths if id == root_id]):
+            known = select(file.c.id).where(file.c.root_id == root_id, file.c.path.in_(portion))
+            connection.execute(insert(_seen).prefix_with("OR IGNORE").from_select(["file_id"], known))
+
+
+def _inside(place: Place) -> ColumnElement[bool]:
+    return at_or_below(place.root_id, place.prefix.rstrip("/"))
+
+
+def _any_known(connection: Connection, place: Place) -> bool:
+    return connection.execute(select(file.c.id).where(_inside(place)).limit(1)).first() is not None
+
+
+def _collect_gone(connection: Connection, place: Place) -> None:
+    unseen = select(file.c.id, file.c.content_id).where(
+        _inside(place), file.c.id.not_in(select(_seen.c.file_id))
+    )
+    connection.execute(insert(_gone).prefix_with("OR IGNORE").from_select(["file_id", "content_id"], unseen))
+
+
+def _remove_gone(connection: Connection, absent: tuple[Path, ...], now: int) -> ScanOutcome:
+    removed = int(connection.execute(select(func.count()).select_from(_gone)).scalar_one())
+    with_content = select(_gone.c.content_id).where(_gone.c.content_id.is_not(None))
+    connection.execute(insert(_lost).from_select(["content_id"], with_content))
+    moved = _count_moved(connection)
+    if removed:
+        connection.execute(delete(file).where(file.c.id.in_(select(_gone.c.file_id))))
+        former = connection.execute(with_content.distinct()).scalars().all()
+        orphan(connection, former, next_generation(connection), now)
+    return ScanOutcome(removed, moved, absent)
+
+
+def _count_moved(connection: Connection) -> int:
+    """Pair the links of each content with the paths it lost: so many files have moved."""
+    count = func.count().label("files")
+    linked = select(_linked.c.content_id, count).group_by(_linked.c.content_id).subquery()
+    lost = select(_lost.c.content_id, count).group_by(_lost.c.content_id).subquery()
+    pairs = select(func.sum(func.min(linked.c.files, lost.c.files))).select_from(
+        linked.join(lost, linked.c.content_id == lost.c.content_id)
+    )
+    return int(connection.execute(pairs).scalar() or 0)

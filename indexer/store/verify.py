@@ -1,0 +1,233 @@
+"""Verifying: catalog, vectors and files against one another; what is derived can be made anew."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from ..errors import CatalogDamaged
+from ..records import Ids
+from . import catalog, schema
+from .engines import run_pragma
+from .files import left_behind, vectors_folder
+from .library import LibraryReader, LibraryWriter, open_for_writing, open_library
+from .nearest import recorded_file
+from .records import Finding, StoredEncoder, VerifyReport
+from .vectors import SUFFIX, IndexFile, IndexUnusable, check_file, faiss_header
+
+_LENGTH_OFF_MAX = 0.01  # of one; float16 alone puts a unit vector off by less than a thousandth
+content, embedding, file = schema.content, schema.embedding, schema.file
+
+
+def verify(path: Path, repair: bool = False, *, deep: bool = False) -> VerifyReport:
+    """Check a library and, with `repair`, put right what can be made from the rest.
+
+    `deep` reads every image file again and compares its content hash. Raises CatalogDamaged when SQLite
+    cannot even open the catalog, and LibraryBusy when it is to be repaired while another process writes.
+    """
+    leftovers = left_behind(path)
+    opened = open_for_writing(path, create=False) if repair else open_library(path)
+    with opened as library:
+        writer = library if isinstance(library, LibraryWriter) else None
+        findings = [Finding(f"{rest.name}: left half-written by a crash", repair) for rest in leftovers]
+        return _report(library, findings + list(_all_findings(library, writer, deep)))
+
+
+def _all_findings(library: LibraryReader, writer: LibraryWriter | None, deep: bool) -> Iterator[Finding]:
+    try:
+        damage = list(_check_pages(library))
+        yield from damage
+        if damage:
+            return
+        yield from _check_links(library, writer)
+        for encoder in library.encoders():
+            yield from _check_vectors(library, writer, encoder)
+            yield from _check_index_file(library, writer, encoder)
+        yield from _check_stray_files(library, writer)
+        yield from _check_images(library, deep)
+    except CatalogDamaged as problem:
+        yield Finding(str(problem), repaired=False)
+
+
+def _report(library: LibraryReader, findings: list[Finding]) -> VerifyReport:
+    try:
+        status = library.status()
+    except CatalogDamaged:
+        return VerifyReport(library.path, 0, 0, 0, tuple(findings))
+    vectors = sum(encoder.images for encoder in status.encoders)
+    return VerifyReport(library.path, status.images, status.files, vectors, tuple(findings))
+
+
+def _check_pages(library: LibraryReader) -> Iterator[Finding]:
+    with library.reading() as connection:
+        told = [row[0] for row in run_pragma(connection, "integrity_check(5)")]
+        broken = run_pragma(connection, "foreign_key_check")
+    for line in told:
+        if line != "ok":
+            first = str(line).splitlines()[-1]
+            yield Finding(f"catalog: {first}; restore a copy from backups, or index anew", repaired=False)
+    if broken:
+        yield Finding(f"catalog: {len(broken)} rows refer to nothing", repaired=False)
+
+
+def _check_links(library: LibraryReader, writer: LibraryWriter | None) -> Iterator[Finding]:
+    has_file = content.c.id.in_(select(file.c.content_id).where(file.c.content_id.is_not(None)))
+    with library.reading() as connection:
+        unseen = _ids(connection, select(content.c.id).where(content.c.orphaned_at.is_(None), ~has_file))
+        hidden = _ids(connection, select(content.c.id).where(content.c.orphaned_at.is_not(None), has_file))
+    if writer is not None:
+        writer.mend_links(unseen, hidden)
+    if unseen:
+        yield Finding(f"catalog: {len(unseen)} contents without a file were shown", writer is not None)
+    if hidden:
+        yield Finding(f"catalog: {len(hidden)} contents with a file were hidden", writer is not None)
+
+
+def _ids(connection: Connection, query: Any) -> list[int]:
+    return list(connection.execute(query).scalars().all())
+
+
+def _check_vectors(
+    library: LibraryReader, writer: LibraryWriter | None, encoder: StoredEncoder
+) -> Iterator[Finding]:
+    with library.reading() as connection:
+        bad = list(_bad_vectors(connection, encoder))
+    if not bad:
+        return
+    if writer is not None:
+        writer.remove_vectors(encoder, bad)
+    what = f"{encoder.card.name}: {len(bad)} vectors are no unit vectors of {encoder.card.dimension} numbers"
+    yield Finding(f"{what}; removed ones are made again by the next `index`", writer is not None)
+
+
+def _bad_vectors(connection: Connection, encoder: StoredEncoder) -> Iterator[int]:
+    size = encoder.card.dimension * 2
+    mine = select(embedding.c.content_id).where(embedding.c.encoder_id == encoder.id)
+    yield from _ids(connection, mine.where(func.length(embedding.c.vector) != size))
+    right = mine.add_columns(embedding.c.vector).where(func.length(embedding.c.vector) == size)
+    result = connection.execute(right)
+    while rows := result.fetchmany(catalog.ROWS_AT_ONCE):
+        vectors = catalog.as_vectors(b"".join([row[1] for row in rows]), encoder.card.dimension)
+        with np.errstate(all="ignore"):  # infinities and the like are what we look for
+            lengths = np.linalg.norm(vectors, axis=1)
+        for at in np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_OFF_MAX)):
+            yield int(rows[int(at)][0])
+
+
+def _check_index_file(
+    library: LibraryReader, writer: LibraryWriter | None, encoder: StoredEncoder
+) -> Iterator[Finding]:
+    with library.reading() as connection:
+        recorded = recorded_file(connection, encoder.id)
+        wrong = _what_is_wrong(connection, library.path, encoder, recorded)
+    if wrong is None:
+        return
+    if writer is not None:
+        writer.publish(encoder, always=True)
+    name = recorded.name if recorded else f"vectors of {encoder.card.name}"
+    harmless = recorded is None
+    yield Finding(f"{name}: {wrong}", writer is not None, harmless and writer is None)
+
+
+def _what_is_wrong(
+    connection: Connection, library: Path, encoder: StoredEncoder, recorded: IndexFile | None
+) -> str | None:
+    if recorded is None:
+        return "no FAISS file yet; the catalog is searched instead" if encoder.images else None
+    path = vectors_folder(library) / recorded.name
+    try:
+        check_file(path, recorded, thorough=True)
+    except IndexUnusable as problem:
+        return problem.reason
+    if not _same_vectors(connection, path, encoder, recorded):
+        return "its vectors are not those of the catalog"
+    return None
+
+
+def _same_vectors(connection: Connection, path: Path, encoder: StoredEncoder, recorded: IndexFile) -> bool:
+    """Compare all that has not changed since the file was written."""
+    dimension, images = encoder.card.dimension, recorded.images
+    header = faiss_header(dimension, images)
+    size = dimension * 2
+    with path.open("rb") as stream:
+        if stream.read(len(header)) != header:
+            return False
+    ids = np.fromfile(path, "<i8", offset=len(header) + images * size + 8)
+    changed = catalog.changed_ids(connection, encoder.id, recorded.generation)
+    kept = np.flatnonzero(~np.isin(ids, changed))
+    codes: NDArray[np.uint8] = (
+        np.memmap(path, np.uint8, "r", len(header), (images, size))
+        if images
+        else (np.empty((0, size), np.uint8))
+    )
+    at = 0
+    for some, blobs in catalog.stream_vectors(connection, encoder, until_generation=recorded.generation):
+        rows = kept[at : at + len(some)]
+        if not _equal(ids[rows], some) or codes[rows].tobytes() != blobs:
+            return False
+        at += len(some)
+    return at == len(kept)
+
+
+def _equal(ids: Ids, others: Ids) -> bool:
+    return len(ids) == len(others) and bool((ids == others).all())
+
+
+def _check_stray_files(library: LibraryReader, writer: LibraryWriter | None) -> Iterator[Finding]:
+    with library.reading() as connection:
+        recorded = {
+            found.name
+            for encoder in catalog.get_encoders(connection)
+            if (found := recorded_file(connection, encoder.id)) is not None
+        }
+    for path in sorted(vectors_folder(library.path).glob(f"*{SUFFIX}")):
+        if path.name in recorded:
+            continue
+        if writer is not None:
+            path.unlink(missing_ok=True)
+        yield Finding(f"{path.name}: belongs to no generation in use", writer is not None, writer is None)
+
+
+def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
+    """Compare the catalog's files with the disk; what differs is for `index` to put right."""
+    counts: Counter[str] = Counter()
+    with library.reading() as connection:
+        roots = catalog.get_roots(connection, library.path)
+        absent = {id for id, root in roots.items() if not root.is_dir()}
+        for root_id, path, size, mtime_ns, sha in _file_rows(connection):
+            if root_id not in absent:
+                counts[_state(roots[root_id] / path, size, mtime_ns, sha if deep else None)] += 1
+    for id in sorted(absent):
+        yield Finding(f"{roots[id]}: is not there; is its drive mounted?", repaired=False, harmless=True)
+    for state in ("gone", "changed"):
+        if counts[state]:
+            what = f"{counts[state]} files have {state} since the last `index`"
+            yield Finding(what, repaired=False, harmless=True)
+    if counts["rotten"]:
+        what = f"{counts['rotten']} files have other bytes at the same size and time: damaged on disk?"
+        yield Finding(what, repaired=False)
+
+
+def _file_rows(connection: Connection) -> Iterator[Any]:
+    query = select(file.c.root_id, file.c.path, file.c.size, file.c.mtime_ns, content.c.sha256)
+    result = connection.execute(query.outerjoin(content, content.c.id == file.c.content_id))
+    while rows := result.fetchmany(catalog.ROWS_AT_ONCE):
+        yield from rows
+
+
+def _state(path: Path, size: int, mtime_ns: int, sha: bytes | None) -> str:
+    try:
+        told = path.stat()
+        if (told.st_size, told.st_mtime_ns) != (size, mtime_ns):
+            return "changed"
+        if sha is None:
+            return "same"
+        with path.open("rb") as stream:
+            return "same" if hashlib.file_digest(stream, "sha256").digest() == sha else "rotten"
+    except OSError:
+        return "gone"

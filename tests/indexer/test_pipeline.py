@@ -1,0 +1,214 @@
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import pipeline
+from indexer.errors import FolderMissing
+from indexer.pipeline import IndexSettings, Progress, index_folders
+from indexer.records import IndexSummary
+from indexer.store.library import open_library
+
+from ..pictures import make_picture, make_pictures
+
+SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    make_pictures(tmp_path / "photos", 6)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    return tmp_path / "library"
+
+
+def run(library: Path, folder: Path, settings: IndexSettings = SETTINGS) -> IndexSummary:
+    return index_folders(library, [folder], settings)
+
+
+def counts(summary: IndexSummary) -> tuple[int, int, int, int, int]:
+    return summary.indexed, summary.unchanged, summary.moved, summary.removed, summary.skipped
+
+
+def vectors_by_path(library: Path) -> dict[str, np.ndarray]:
+    with open_library(library) as reader:
+        ids, vectors = reader.embeddings(reader.default_encoder())
+        files = reader.images(ids.tolist())
+        return {
+            image.relative: vector
+            for id, vector in zip(ids.tolist(), vectors, strict=True)
+            for image in files[id]
+        }
+
+
+@pytest.fixture
+def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr(pipeline, "DecodePool", fail)
+
+
+def test_every_picture_gets_a_unit_vector(library: Path, photos: Path) -> None:
+    assert counts(run(library, photos)) == (6, 0, 0, 0, 0)
+    vectors = vectors_by_path(library)
+    assert sorted(vectors) == sorted(path.name for path in photos.iterdir())
+    np.testing.assert_allclose(np.linalg.norm(list(vectors.values()), axis=1), 1, atol=1e-3)
+
+
+def test_a_second_run_neither_decodes_nor_loads_an_encoder(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    run(library, photos)
+    request.getfixturevalue("nothing_is_decoded")
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr(pipeline, "load_encoder", fail)
+    monkeypatch.setattr(pipeline, "load_encoder_for", fail)
+    assert counts(run(library, photos, IndexSettings())) == (0, 6, 0, 0, 0)
+
+
+def test_a_renamed_file_keeps_its_vector_without_being_decoded(
+    library: Path, photos: Path, request: pytest.FixtureRequest
+) -> None:
+    run(library, photos)
+    before = vectors_by_path(library)["picture 0003.png"]
+    (photos / "album").mkdir()
+    (photos / "picture 0003.png").rename(photos / "album" / "ein Fest 🎉.png")
+    request.getfixturevalue("nothing_is_decoded")
+    assert counts(run(library, photos)) == (0, 5, 1, 0, 0)
+    np.testing.assert_array_equal(vectors_by_path(library)["album/ein Fest 🎉.png"], before)
+
+
+def test_a_changed_file_is_embedded_again(library: Path, photos: Path) -> None:
+    run(library, photos)
+    before = vectors_by_path(library)
+    make_picture(photos / "picture 0002.png", seed=77)
+    os.utime(photos / "picture 0002.png", (1e9, 1e9))
+    assert counts(run(library, photos)) == (1, 5, 0, 0, 0)
+    after = vectors_by_path(library)
+    changed = {path for path in after if not np.array_equal(after[path], before[path])}
+    assert changed == {"picture 0002.png"}
+
+
+def test_a_deleted_file_leaves_and_returns_without_being_decoded(
+    library: Path, photos: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run(library, photos)
+    shutil.move(photos / "picture 0001.png", tmp_path / "away.png")
+    assert counts(run(library, photos)) == (0, 5, 0, 1, 0)
+    assert "picture 0001.png" not in vectors_by_path(library)
+    shutil.move(tmp_path / "away.png", photos / "picture 0001.png")
+    request.getfixturevalue("nothing_is_decoded")
+    assert counts(run(library, photos)) == (0, 5, 1, 0, 0)
+    assert "picture 0001.png" in vectors_by_path(library)
+
+
+def test_what_is_kept_longer_than_the_history_is_embedded_again(
+    library: Path, photos: Path, tmp_path: Path
+) -> None:
+    run(library, photos)
+    shutil.move(photos / "picture 0001.png", tmp_path / "away.png")
+    forgetful = IndexSettings(model="builtin", device="cpu", workers=1, history_days=-1)
+    run(library, photos, forgetful)
+    shutil.move(tmp_path / "away.png", photos / "picture 0001.png")
+    assert counts(run(library, photos)) == (1, 5, 0, 0, 0)
+
+
+def test_a_copy_is_a_file_of_its_own_with_the_same_vector(library: Path, photos: Path) -> None:
+    run(library, photos)
+    shutil.copy(photos / "picture 0000.png", photos / "copy.png")
+    assert counts(run(library, photos)) == (1, 6, 0, 0, 0)
+    vectors = vectors_by_path(library)
+    np.testing.assert_array_equal(vectors["copy.png"], vectors["picture 0000.png"])
+
+
+def test_a_broken_file_is_skipped_with_a_reason_and_not_tried_again(
+    library: Path, photos: Path, request: pytest.FixtureRequest
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture at all")
+    first = run(library, photos)
+    assert counts(first) == (6, 0, 0, 0, 1)
+    request.getfixturevalue("nothing_is_decoded")
+    again = run(library, photos)
+    assert counts(again) == (0, 6, 0, 0, 1)
+    assert again.skipped_reasons == first.skipped_reasons
+
+
+def test_a_skipped_file_is_tried_again_on_request(library: Path, photos: Path) -> None:
+    good = make_picture(photos / "good.png", seed=50).read_bytes()
+    (photos / "good.png").write_bytes(good[:20])
+    run(library, photos)
+    (photos / "good.png").write_bytes(good)
+    status = (photos / "good.png").stat()
+    again = IndexSettings(model="builtin", device="cpu", workers=1, retry_skipped=True)
+    assert run(library, photos, again).skipped == 0
+    assert status.st_size == len(good)
+
+
+def test_excluded_pictures_leave_the_library(library: Path, photos: Path) -> None:
+    run(library, photos)
+    settings = IndexSettings(model="builtin", device="cpu", workers=1, exclude=("*0001*", "*0002*"))
+    assert counts(run(library, photos, settings)) == (0, 4, 0, 2, 0)
+
+
+def test_a_missing_folder_says_so_before_anything_is_made(library: Path, tmp_path: Path) -> None:
+    with pytest.raises(FolderMissing):
+        run(library, tmp_path / "nowhere")
+    assert not library.exists()
+
+
+def test_a_folder_with_nothing_in_it_is_no_error(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert counts(run(library, tmp_path / "empty")) == (0, 0, 0, 0, 0)
+
+
+def test_stopping_keeps_what_is_done_and_removes_nothing(library: Path, photos: Path) -> None:
+    run(library, photos)
+    (photos / "picture 0000.png").unlink()
+    make_pictures(photos, 60, first_seed=100)
+    stop = threading.Event()
+
+    def stop_soon(progress: Progress) -> None:
+        if progress.indexed >= 4:
+            stop.set()
+
+    settings = IndexSettings(model="builtin", device="cpu", workers=1, batch_size=4)
+    summary = index_folders(library, [photos], settings, on_progress=stop_soon, stop=stop)
+    assert summary.interrupted
+    assert summary.removed == 0
+    assert 4 <= summary.indexed < 60
+    assert len(vectors_by_path(library)) == 6 + summary.indexed
+
+
+def test_after_a_stop_the_next_run_does_the_rest(library: Path, photos: Path) -> None:
+    stop = threading.Event()
+    settings = IndexSettings(model="builtin", device="cpu", workers=1, batch_size=2)
+    part = index_folders(library, [photos], settings, on_progress=lambda _: stop.set(), stop=stop)
+    rest = run(library, photos)
+    assert part.indexed + rest.indexed == 6
+
+
+def test_progress_ends_at_the_total(library: Path, photos: Path) -> None:
+    seen: list[Progress] = []
+    settings = IndexSettings(model="builtin", device="cpu", workers=1, count_first=True, batch_size=1)
+    index_folders(library, [photos], settings, on_progress=seen.append)
+    assert seen[-1].done == 6
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
+
+
+def test_the_background_is_measured_for_the_library(library: Path, photos: Path) -> None:
+    run(library, photos)
+    with open_library(library) as reader:
+        background = reader.default_encoder().background
+    assert background is not None
+    assert background["images"] == 6
+    assert background["top_mean"] > 0
