@@ -1,8 +1,9 @@
 """The background: what queries unrelated to a library score in it, so that a score can be read as relevance.
 
-A cosine means nothing by itself: its usual height depends on the encoder, the wording and the library. So
-each run notes how far above the crowd the best picture stands for texts that are about nothing in a photo
-collection; a real match must stand higher (search/rank.py reads this).
+A cosine means nothing by itself: its usual height depends on the encoder, the image and the library. So each
+run encodes texts that are about nothing in a photo collection and notes how they score: what they get at an
+image on average, how much that varies, and how far above it each text's best image stands. A real match must
+stand higher (search/rank.py reads this, and tells why it is measured at the best image).
 """
 
 import hashlib
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .encoders.base import Encoder
 from .records import Vectors
@@ -92,14 +92,17 @@ MEASURE_AGAIN_GROWTH = 0.1  # of the library; less moves the statistics by less 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """How high the best picture stands for unrelated texts, in spreads above a text's mean score.
+    """How unrelated texts score: at an image on average, and at the best image of each text.
 
-    top_mean is the median over texts, top_std the distance from there down to the 16th percentile: both
-    are blind to the few texts that a library does show.
+    A text's height at an image is its score less the mean of all texts there, in spreads. top_mean is the
+    median height of the texts' best images, top_std the distance from there down to the 16th percentile:
+    both are blind to the few texts that a library does show.
     """
 
     texts: int
     images: int  # the library's size when this was measured
+    mean: tuple[float, ...]  # of the text vectors, (dim,); its product with an image is the mean score there
+    spread: float  # standard deviation of the scores around that mean
     top_mean: float
     top_std: float
 
@@ -110,7 +113,7 @@ class Background:
 
 def is_stale(background: dict[str, Any] | None, images: int) -> bool:
     """Tell whether the library has changed so much that the background must be measured again."""
-    if background is None or background["texts"] != len(UNRELATED_TEXTS):
+    if background is None or "mean" not in background or background["texts"] != len(UNRELATED_TEXTS):
         return True
     return bool(abs(images - background["images"]) > MEASURE_AGAIN_GROWTH * background["images"])
 
@@ -131,11 +134,18 @@ def background_vectors(encoder: Encoder, cache_folder: Path) -> Vectors:
 
 
 def measure_background(
-    text_vectors: Vectors, sample: Vectors, best_score: Callable[[Vectors], NDArray[np.float32]], images: int
+    text_vectors: Vectors, sample: Vectors, best_image: Callable[[Vectors], Vectors], images: int
 ) -> Background:
-    """Measure over (t, dim) text vectors; sample is (s, dim) of the library, best_score gives (t,)."""
-    scores = text_vectors @ sample.T
-    spread = np.maximum(scores.std(axis=1), 1e-6)
-    tops = (best_score(text_vectors) - scores.mean(axis=1)) / spread
-    low, middle = np.percentile(tops, [16, 50])
-    return Background(len(text_vectors), images, float(middle), float(max(middle - low, 0.1)))
+    """Measure over (t, dim) text vectors; sample is (s, dim) of the library, best_image gives (t, dim)."""
+    mean = text_vectors.mean(axis=0)
+    spread = max(float(((text_vectors - mean) @ sample.T).std()), 1e-6)
+    heights = ((text_vectors - mean) * best_image(text_vectors)).sum(axis=1) / spread
+    low, middle = np.percentile(heights, [16, 50])
+    return Background(
+        texts=len(text_vectors),
+        images=images,
+        mean=tuple(round(float(value), 6) for value in mean),
+        spread=spread,
+        top_mean=float(middle),
+        top_std=float(max(middle - low, 0.1)),
+    )

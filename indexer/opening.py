@@ -22,6 +22,7 @@ from .fingerprint import ExifFacts, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
+MEGAPIXELS_ADVICE: Final = "raise it with --max-megapixels"
 MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling down hides how it was reduced
 SEEN_SIDE: Final = 256  # samples a side are enough to judge that
 SEEN_MIN: Final = 0.05  # of the rows; below this a damaged image shows nothing a person would look for
@@ -124,7 +125,7 @@ class _Request:
         if megapixels > self.max_megapixels:
             raise Undecodable(
                 f"{megapixels:,.0f} MP is over the limit of {self.max_megapixels:,.0f} MP; "
-                "raise it with --max-megapixels"
+                f"{MEGAPIXELS_ADVICE}"
             )
 
 
@@ -209,8 +210,7 @@ def _pillow_settings(request: _Request, lenient: bool) -> Iterator[None]:
             yield
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
             raise Undecodable(
-                f"an image inside is over the limit of {request.max_megapixels:,.0f} MP; "
-                "raise it with --max-megapixels"
+                f"an image inside is over the limit of {request.max_megapixels:,.0f} MP; {MEGAPIXELS_ADVICE}"
             ) from bomb
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_background
 from .decode import DecodePool, DecodeRules
@@ -21,6 +21,8 @@ from .encoders.cache import encoder_cache_folder
 from .encoders.loading import choose_auto, load_encoder, load_encoder_for
 from .errors import FolderMissing
 from .fingerprint import content_hash
+from .opening import MEGAPIXELS_ADVICE
+from .raw import REMEDY as RAW_ADVICE
 from .records import (
     DecodedImage,
     EncodedImage,
@@ -158,7 +160,7 @@ class _Run:
             return self.writer.default_encoder()
         name = self.settings.model or "auto"
         if name == "auto":
-            name = choose_auto(self.on_notice)
+            name = choose_auto(self.on_notice, self.settings.device)
         self.encoder = self._load(name)
         return self.writer.use_encoder(self.encoder.card)
 
@@ -216,11 +218,18 @@ class _Run:
     def _is_new(self, known: Known) -> bool:
         if known.state == "unchanged":
             self.tally.unchanged += 1
-        elif known.state == "skipped":
-            if self.settings.retry_skipped:
-                return True
+        elif known.state == "skipped" and not self._may_succeed_now(known.reason or ""):
             self.tally.reasons[known.reason or "unknown"] += 1
-        return known.state == "new"
+            return False
+        return known.state in ("new", "skipped")
+
+    def _may_succeed_now(self, reason: str) -> bool:
+        """Tell whether a file that was skipped is worth another try: the user has done what was advised."""
+        return (
+            self.settings.retry_skipped
+            or (MEGAPIXELS_ADVICE in reason and self.settings.max_megapixels is not None)
+            or (RAW_ADVICE in reason and find_spec("rawpy") is not None)
+        )
 
     def _not_linked(self, files: Sequence[FoundFile]) -> Iterator[FoundFile]:
         """Link files whose content already has a vector; let through the others."""
@@ -296,11 +305,11 @@ class _Run:
         text_vectors = background_vectors(encoder, encoder_cache_folder(encoder.card))
         sample = self.writer.sample_vectors(stored, SAMPLE_SIZE, seed=0)
 
-        def best_score(vectors: Vectors) -> NDArray[np.float32]:
+        def best_image(vectors: Vectors) -> Vectors:
             best = self.writer.nearest(stored, vectors, k=1, filters=None)
-            return np.array([neighbours[0].score for neighbours in best], dtype=np.float32)
+            return self.writer.vectors_of(stored, [neighbours[0].content_id for neighbours in best])
 
-        background = measure_background(text_vectors, sample, best_score, stored.images)
+        background = measure_background(text_vectors, sample, best_image, stored.images)
         self.writer.set_background(stored, background.as_dict())
 
     def _summary(self, outcome: ScanOutcome) -> IndexSummary:

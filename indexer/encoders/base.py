@@ -58,12 +58,10 @@ def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing
 
 
 def _upright_rgb(image: "Image.Image") -> "Image.Image":
-    from PIL import Image, ImageOps
+    """Show an image as the decoder of files does."""
+    from PIL import ImageOps
+
+    from ..colours import to_rgb, to_scalable
 
     upright = ImageOps.exif_transpose(image)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    # White, as the pages are on which pictures with holes are mostly shown.
-    shown = upright.convert("RGBA")
-    page = Image.new("RGBA", shown.size, "white")
-    return Image.alpha_composite(page, shown).convert("RGB")
+    return to_rgb(to_scalable(upright), upright.info.get("icc_profile"))

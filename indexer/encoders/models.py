@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import WeightsUnavailable
 from .cache import towers_folder
+from .device import choose_device
 from .hub import Notify, cached_file, hub_is_off, hub_reachable
 from .names import BUILTIN, BUILTIN_FOLDER, WEIGHTS_FILES, hub_files, published_table, resolve
 from .openvino import Towers, read_towers
@@ -117,9 +118,9 @@ def _in_hub_cache(entry: Mapping[str, Any]) -> bool:
     return any(cached_file(repository, name) for name in names)
 
 
-def choose_auto(notify: Notify, place: str = "cpu") -> str:
+def choose_auto(notify: Notify, device: str = "auto") -> str:
     """Choose a model for a new library, and say in one line which, and how to choose otherwise."""
-    wanted = CPU_CHOICE if place == "cpu" else GPU_CHOICE
+    wanted = CPU_CHOICE if choose_device(device) == "cpu" else GPU_CHOICE
     if _is_at_hand(wanted):
         notify(f"using {wanted}; --model NAME chooses another, `sightline models` lists them")
         return wanted

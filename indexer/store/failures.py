@@ -1,6 +1,7 @@
 """Failures: what the disk and SQLite complain of, said as our own errors."""
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -63,6 +64,8 @@ def _explain_sqlite(cause: sqlite3.Error, library: Path) -> SightlineError | Non
             return CatalogDamaged(library, str(cause))
         case sqlite3.SQLITE_IOERR if code in _FULL_IO or _no_room(library):
             return DiskFull(library)
+        case sqlite3.SQLITE_CANTOPEN if not os.access(library, os.W_OK):
+            return LibraryReadOnly(library)  # a catalog we may write in a folder we may not
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:
             return DiskFull(library) if _no_room(library) else CatalogDamaged(library, str(cause))
     return None

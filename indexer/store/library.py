@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -130,23 +130,20 @@ class LibraryReader:
         queries = np.ascontiguousarray(vectors, np.float32).reshape(-1, encoder.card.dimension)
         if not np.isfinite(queries).all():
             raise ValueError("a query vector is not finite")
-        for attempt in range(5):
-            try:
-                return self._nearest_once(encoder, queries, k, filters or Filters())
-            except IndexUnusable:  # a writer replaced the file between our look at the catalog and at it
-                if attempt == 4 or getattr(self._local, "connection", None) is not None:
-                    raise
-        raise AssertionError("unreachable")
+        if getattr(self._local, "connection", None) is None:
+            with suppress(IndexUnusable):  # a writer replaced the file between our look at the catalog and it
+                return self._nearest_once(encoder, queries, k, filters or Filters(), may_retry=True)
+        return self._nearest_once(encoder, queries, k, filters or Filters(), may_retry=False)
 
     def _nearest_once(
-        self, encoder: StoredEncoder, queries: Vectors, k: int, filters: Filters
+        self, encoder: StoredEncoder, queries: Vectors, k: int, filters: Filters, *, may_retry: bool
     ) -> list[list[Neighbour]]:
         with self.reading() as connection:
             allowed = catalog.filtered_ids(connection, filters, self.path)
             excluded = np.array(
                 sorted(catalog.ids_of(connection, filters.exclude_contents).values()), np.int64
             )
-            return self._nearest.find(connection, encoder, queries, k, allowed, excluded)
+            return self._nearest.find(connection, encoder, queries, k, allowed, excluded, may_retry=may_retry)
 
     def images(
         self, content_ids: Sequence[int], filters: Filters | None = None

@@ -55,15 +55,19 @@ class NearestVectors:
         k: int,
         allowed: Ids | None,
         excluded: Ids,
+        *,
+        may_retry: bool,
     ) -> list[list[Neighbour]]:
         """Give the k nearest of each query, best first, then by id; only ids that may answer are looked at.
 
-        The base proposes, with room for rounding; scores are those of the catalog's vectors.
+        The base proposes, with room for rounding; scores are those of the catalog's vectors. With
+        `may_retry`, a file that a writer has just replaced raises IndexUnusable: look again in a new
+        transaction.
         """
         if allowed is not None and len(allowed) <= _EXACT_UP_TO:
             ids, vectors = find_vectors(connection, encoder, np.setdiff1d(allowed, excluded))
             return [ranked(query, ids, vectors, k) for query in queries]
-        held = self._current(connection, encoder)
+        held = self._current(connection, encoder, may_retry)
         return [self._find_one(connection, encoder, held, query, k, allowed, excluded) for query in queries]
 
     def _find_one(
@@ -86,20 +90,25 @@ class NearestVectors:
         vectors = np.concatenate((vectors, held.since.vectors[fresh]))
         return ranked(query, ids, vectors, k)
 
-    def _current(self, connection: Connection, encoder: StoredEncoder) -> _Held:
+    def _current(self, connection: Connection, encoder: StoredEncoder, may_retry: bool) -> _Held:
         generation = get_generation(connection)
         recorded = recorded_file(connection, encoder.id)
         name = recorded.name if recorded else None
         with self._lock:
             held = self._held.get(encoder.id)
             if held is None or held.base.generation > generation or (name is not None and held.name != name):
-                held = self._open(connection, encoder, recorded, generation)
+                held = self._open(connection, encoder, recorded, generation, may_retry)
             held = self._caught_up(connection, encoder, held, generation)
             self._held[encoder.id] = held
             return held
 
     def _open(
-        self, connection: Connection, encoder: StoredEncoder, recorded: IndexFile | None, generation: int
+        self,
+        connection: Connection,
+        encoder: StoredEncoder,
+        recorded: IndexFile | None,
+        generation: int,
+        may_retry: bool,
     ) -> _Held:
         name = recorded.name if recorded else None
         base: Base | None = None
@@ -107,14 +116,17 @@ class NearestVectors:
             try:
                 base = open_index(self._library, recorded, encoder.card.dimension)
             except IndexUnusable as problem:
-                if problem.missing and recorded != recorded_file_now(connection, encoder.id):
+                superseded = problem.missing and recorded != recorded_file_now(connection, encoder.id)
+                if superseded and may_retry:
                     raise
-                self.warnings.append(
-                    f"{recorded.name}: {problem.reason}; searched the catalog instead. "
-                    "`sightline verify --repair` writes it anew"
-                )
-        return _Held(
-            base or self._from_catalog(connection, encoder, generation), name, _nothing_since(encoder)
+                if not superseded:
+                    self._warn(recorded.name, problem.reason)
+        base = base or self._from_catalog(connection, encoder, generation)
+        return _Held(base, name, _nothing_since(encoder))
+
+    def _warn(self, name: str, reason: str) -> None:
+        self.warnings.append(
+            f"{name}: {reason}; searched the catalog instead. `sightline verify --repair` writes it anew"
         )
 
     def _from_catalog(self, connection: Connection, encoder: StoredEncoder, generation: int) -> Base:

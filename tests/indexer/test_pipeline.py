@@ -154,6 +154,17 @@ def test_a_skipped_file_is_tried_again_on_request(library: Path, photos: Path) -
     assert status.st_size == len(good)
 
 
+def test_a_picture_that_was_too_large_is_tried_again_when_the_limit_is_given(
+    library: Path, photos: Path
+) -> None:
+    make_picture(photos / "large.png", seed=60, size=(1500, 1000))
+    low = IndexSettings(model="builtin", device="cpu", workers=1, max_megapixels=1.0)
+    assert run(library, photos, low).skipped == 1
+    assert run(library, photos).skipped == 1  # nothing was said of the limit: not tried
+    high = IndexSettings(model="builtin", device="cpu", workers=1, max_megapixels=2.0)
+    assert counts(run(library, photos, high)) == (1, 6, 0, 0, 0)
+
+
 def test_excluded_pictures_leave_the_library(library: Path, photos: Path) -> None:
     run(library, photos)
     settings = IndexSettings(model="builtin", device="cpu", workers=1, exclude=("*0001*", "*0002*"))

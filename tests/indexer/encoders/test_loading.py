@@ -1,0 +1,174 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.encoders.cache import CACHE_VARIABLE, towers_folder
+from indexer.encoders.loading import load_encoder, load_encoder_for, load_text_encoder
+from indexer.encoders.names import resolve
+from indexer.encoders.openclip import TorchEncoder
+from indexer.encoders.openvino import OpenVinoEncoder, openvino_core
+from indexer.errors import EncoderError, WeightsUnavailable
+
+HEAVY = ("torch", "open_clip", "torchvision", "transformers", "huggingface_hub", "openvino_telemetry", "PIL")
+
+QUERY = f"""
+import json, sys
+from indexer.encoders.loading import load_text_encoder
+from indexer.records import EncoderCard, Preprocessing
+card = json.loads(sys.argv[1])
+card["preprocessing"] = Preprocessing(**{{
+    name: tuple(value) if isinstance(value, list) else value for name, value in card["preprocessing"].items()
+}})
+vectors = load_text_encoder(EncoderCard(**card)).encode_texts(["a dog on the beach", "Zwei Hunde & Söhne"])
+print(json.dumps({{"vectors": vectors.tolist(), "imported": [m for m in {HEAVY} if m in sys.modules]}}))
+"""
+
+EXPORT = """
+import sys
+from indexer.encoders.loading import load_encoder
+encoder = load_encoder(sys.argv[1], device="cpu")
+print(type(encoder).__name__, encoder.encode_texts(["a dog"]).shape)
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vit: Path) -> Path:
+    """A cache of this test's own, with the exported towers of the small ViT in it."""
+    load_encoder(str(vit), device="cpu")
+    source = towers_folder() / resolve(str(vit), print).export_key
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    shutil.copytree(source, towers_folder() / source.name)
+    return towers_folder() / source.name
+
+
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    openvino_core.cache_clear()
+    yield
+    openvino_core.cache_clear()
+
+
+def test_text_query_imports_neither_torch_nor_open_clip(vit: Path) -> None:
+    from dataclasses import asdict
+
+    encoder = load_encoder(str(vit), device="cpu")
+    answer = json.loads(python(QUERY, json.dumps(asdict(encoder.card))).stdout)
+    assert answer["imported"] == []
+    expected = encoder.encode_texts(["a dog on the beach", "Zwei Hunde & Söhne"])
+    assert np.allclose(answer["vectors"], expected, atol=1e-5)
+
+
+def test_export_says_nothing_on_the_terminal(resnet: Path, tmp_path: Path) -> None:
+    ran = python(EXPORT, str(resnet), SIGHTLINE_CACHE=str(tmp_path / "fresh"))
+    assert (ran.stdout, ran.stderr) == ("OpenVinoEncoder (1, 64)\n", "")
+
+
+def test_second_start_needs_no_torch(own_cache: Path, vit: Path) -> None:
+    code = "import sys\nfrom indexer.encoders.loading import load_encoder\n"
+    code += "load_encoder(sys.argv[1], device='cpu').encode_texts(['a dog'])\nprint('torch' in sys.modules)"
+    assert python(code, str(vit)).stdout == "False\n"
+
+
+def test_library_is_searched_after_its_weights_are_gone(vit: Path, tmp_path: Path) -> None:
+    card = load_encoder(str(vit), device="cpu").card
+    gone = replace(card, name=str(tmp_path / "moved away"))
+    assert load_text_encoder(gone).card == gone
+
+
+def test_card_tells_who_we_are(vit: Path) -> None:
+    import hashlib
+
+    card = load_encoder(str(vit), device="cpu", runtime="torch").card
+    digest = hashlib.sha256((vit / "open_clip_model.safetensors").read_bytes()).hexdigest()
+    assert (card.name, card.weights_hash, card.dimension, card.precision) == (str(vit), digest, 48, "float32")
+
+
+def test_runtimes_share_one_space(vit: Path) -> None:
+    fast = load_encoder(str(vit), device="cpu", runtime="openvino")
+    exact = load_encoder(str(vit), device="cpu", runtime="torch")
+    assert isinstance(fast, OpenVinoEncoder)
+    assert isinstance(exact, TorchEncoder)
+    assert fast.card.same_space(exact.card)
+
+
+def test_missing_openvino_falls_back_to_torch_and_says_so(vit: Path, no_openvino: None) -> None:
+    said: list[str] = []
+    encoder = load_encoder(str(vit), device="cpu", notify=said.append)
+    assert isinstance(encoder, TorchEncoder)
+    assert len(said) == 1
+    assert "OpenVINO" in said[0]
+
+
+def test_text_queries_without_openvino_use_torch(vit: Path, no_openvino: None) -> None:
+    card = load_encoder(str(vit), device="cpu", runtime="torch").card
+    assert load_text_encoder(card).encode_texts(["a dog"]).shape == (1, 48)
+
+
+def test_openvino_asked_for_by_name_is_no_suggestion(vit: Path, no_openvino: None) -> None:
+    with pytest.raises(EncoderError, match="OpenVINO"):
+        load_encoder(str(vit), device="cpu", runtime="openvino")
+
+
+@pytest.mark.parametrize("name", ["text.bin", "text.xml", "image.bin", "towers.json"])
+def test_damaged_export_is_made_anew(own_cache: Path, vit: Path, name: str) -> None:
+    for compiled in own_cache.glob("*/"):
+        shutil.rmtree(compiled)
+    card = load_encoder(str(vit), device="cpu").card
+    for compiled in own_cache.glob("*/"):
+        shutil.rmtree(compiled)
+    (own_cache / name).write_bytes((own_cache / name).read_bytes()[:100])
+    load = load_text_encoder if name.startswith("text") else load_encoder_for
+    expected = load_encoder(str(vit), device="cpu", runtime="torch").encode_texts(["a dog"])
+    assert np.allclose(load(card).encode_texts(["a dog"]), expected, atol=1e-3)
+
+
+def test_changed_weights_do_not_answer_for_the_old_ones(own_cache: Path, vit: Path) -> None:
+    card = replace(load_encoder(str(vit), device="cpu").card, weights_hash="0" * 64)
+    with pytest.raises(WeightsUnavailable, match="indexed with other weights"):
+        load_encoder_for(card)
+
+
+def test_cache_that_cannot_be_written_costs_speed_only(
+    vit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    said: list[str] = []
+    encoder = load_encoder(str(vit), device="cpu", notify=said.append)
+    assert isinstance(encoder, TorchEncoder)
+    assert "torch" in said[-1]
+
+
+def test_unknown_device_and_runtime_are_refused(vit: Path) -> None:
+    with pytest.raises(EncoderError, match="auto, cpu, cuda"):
+        load_encoder(str(vit), device="tpu")
+    with pytest.raises(EncoderError, match="auto, openvino, torch"):
+        load_encoder(str(vit), device="cpu", runtime="onnx")
+
+
+def test_missing_gpu_is_told_in_one_line(vit: Path) -> None:
+    from indexer.encoders.device import cuda_is_usable
+
+    if cuda_is_usable():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(EncoderError, match="--device cpu"):
+        load_encoder(str(vit), device="cuda")
