@@ -93,10 +93,10 @@ def _word(pairs: PairSet, group: int, chance: np.random.Generator) -> str:
 
 
 def augment(pixels: NDArray[np.uint8], size: int, chance: np.random.Generator) -> Tensor:
-    """Crop (at least .45 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
+    """Crop (at least .55 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
     n = len(pixels)
     images = normalise(pixels)
-    side = np.sqrt(chance.uniform(0.45, 1.0, n))
+    side = np.sqrt(chance.uniform(0.55, 1.0, n))
     stretch = np.exp(chance.uniform(-0.5, 0.5, n) * np.log(4 / 3))
     scale_x, scale_y = np.minimum(side * stretch, 1.0), np.minimum(side / stretch, 1.0)
     theta = np.zeros((n, 2, 3), dtype=np.float32)
