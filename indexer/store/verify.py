@@ -38,6 +38,12 @@ def verify(path: Path, repair: bool = False, *, deep: bool = False) -> VerifyRep
         return _report(library, findings + list(_all_findings(library, writer, deep)))
 
 
+def verify_and_repair(path: Path, *, deep: bool = False) -> VerifyReport:
+    """Check a library, and repair it if there is need: only then must it be writable and free."""
+    report = verify(path, deep=deep)
+    return report if report.sound else verify(path, repair=True, deep=deep)
+
+
 def _all_findings(library: LibraryReader, writer: LibraryWriter | None, deep: bool) -> Iterator[Finding]:
     try:
         damage = list(_check_pages(library))

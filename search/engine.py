@@ -1,0 +1,146 @@
+"""The engine: a query to its answer, nearest images first, in one library."""
+
+import dataclasses
+import time
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import EncoderMismatch, LibraryEmpty
+from indexer.records import Vectors
+from indexer.store.library import LibraryReader
+from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
+
+from .encoding import Encoding, LoadEncoder, begin_encoding, load_for_query
+from .query import Query, mix
+from .rank import (
+    CROWD_IMAGES_MIN,
+    RELEVANCE_MIN,
+    SAMPLE_SEED,
+    SAMPLE_SIZE,
+    ExampleScale,
+    Scale,
+    has_background,
+    measure_scale,
+)
+from .results import Hit, SearchAnswer
+
+
+def search(
+    reader: LibraryReader,
+    query: Query,
+    *,
+    filters: Filters | None = None,
+    limit: int = 10,
+    min_score: float | None = None,
+    min_relevance: float | None = None,
+    model: str | None = None,
+    encoding: Encoding | None = None,
+    load: LoadEncoder = load_for_query,
+) -> SearchAnswer:
+    """Find the images nearest to a query; the example images themselves, and copies of them, are left out.
+
+    model chooses among the library's encoders (default: the last it was indexed with). encoding is one that
+    was begun before the library was open; load gives an encoder for a card, for callers that keep one.
+    Raises LibraryEmpty, EncoderMismatch, QueryInvalid, EncoderError.
+    """
+    began = time.perf_counter()
+    with reader.snapshot():
+        stored = choose_encoder(reader, model)
+        if encoding is None or encoding.card != stored.card:
+            encoding = begin_encoding(stored.card, query, load)
+        sample = _sample(reader, stored, query)
+        if filters in (None, Filters()):
+            # Opens the vectors while the encoder loads; a filter may leave so few that they are not needed.
+            reader.nearest(stored, _any_vector(stored.card.dimension), k=1)
+        encoded = encoding.result.result()
+        mixed = mix(encoded, sample)
+        filters = _leave_out(filters or Filters(), encoded.example_hashes)
+        neighbours = reader.nearest(stored, mixed.vector[None], k=limit, filters=filters)[0]
+        hits: list[Hit] = []
+        if neighbours:
+            best = reader.vectors_of(stored, [neighbours[0].content_id])[0]
+            scale = measure_scale(mixed, best, sample, stored.background)
+            hits = _hits(reader, neighbours, filters, scale)[:limit]
+    can_tell = stored.images >= CROWD_IMAGES_MIN or not query.examples
+    return SearchAnswer(
+        query=query,
+        hits=tuple(hit for hit in hits if _is_above(hit, min_score, min_relevance)),
+        nothing_matches=can_tell and not any(_is_relevant(hit) for hit in hits),
+        images=stored.images,
+        encoder=stored.card.name,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _sample(reader: LibraryReader, stored: StoredEncoder, query: Query) -> Vectors:
+    """Give images of the library to mix the parts and judge examples by; one text needs none."""
+    if len(query.parts) == 1 and not query.examples and has_background(stored.background):
+        return np.empty((0, stored.card.dimension), np.float32)
+    return reader.sample_vectors(stored, SAMPLE_SIZE, seed=SAMPLE_SEED)
+
+
+def _any_vector(dimension: int) -> Vectors:
+    """Give a vector that no two images are equally near to, as they all are to zero."""
+    return np.random.default_rng(0).normal(size=(1, dimension)).astype(np.float32)
+
+
+def choose_encoder(reader: LibraryReader, model: str | None) -> StoredEncoder:
+    """Give the library's encoder of that name, or its default one."""
+    if model is None:
+        stored = reader.default_encoder()
+    else:
+        named = [stored for stored in reader.encoders() if stored.card.name == model]
+        if not named:
+            raise EncoderMismatch(model, tuple(stored.card.name for stored in reader.encoders()))
+        stored = named[-1]
+    if not stored.images:
+        raise LibraryEmpty(reader.path)
+    return stored
+
+
+def _is_above(hit: Hit, min_score: float | None, min_relevance: float | None) -> bool:
+    return (min_score is None or hit.score >= min_score) and (
+        min_relevance is None or hit.relevance >= min_relevance
+    )
+
+
+def _is_relevant(hit: Hit) -> bool:
+    return hit.relevance >= RELEVANCE_MIN
+
+
+def _leave_out(filters: Filters, hashes: frozenset[bytes]) -> Filters:
+    return dataclasses.replace(filters, exclude_contents=filters.exclude_contents | hashes)
+
+
+def _hits(
+    reader: LibraryReader, neighbours: list[Neighbour], filters: Filters, scale: Scale | ExampleScale
+) -> list[Hit]:
+    """Look up the files of the nearest contents; copies of one content stand next to each other."""
+    images = reader.images([neighbour.content_id for neighbour in neighbours], filters)
+    scores: NDArray[np.float32] = np.array([neighbour.score for neighbour in neighbours], dtype=np.float32)
+    relevance = scale.relevance(scores)
+    return [
+        _hit(image, neighbour.score, float(relevance[position]))
+        for position, neighbour in enumerate(neighbours)
+        for image in images.get(neighbour.content_id, ())
+    ]
+
+
+def _hit(image: StoredImage, score: float, relevance: float) -> Hit:
+    return Hit(
+        path=image.path,
+        score=float(score),
+        relevance=relevance,
+        width=image.width,
+        height=image.height,
+        format=image.format,
+        taken_at=image.taken_at,
+        modified_at=datetime.fromtimestamp(image.mtime_ns / 1e9),
+        camera=image.camera,
+        latitude=image.latitude,
+        longitude=image.longitude,
+        size=image.size,
+        content_hash=image.content_hash.hex(),
+    )

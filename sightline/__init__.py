@@ -1,0 +1,85 @@
+"""Sightline: find pictures by words or by example; the public Python interface.
+
+    import sightline
+
+    with sightline.open("~/Pictures") as library:
+        library.index()
+        for hit in library.search("a dog on the beach", limit=10):
+            print(hit.path, hit.score, hit.relevance)
+
+    encoder = sightline.load_encoder("builtin")
+    vectors = encoder.encode_texts(["a dog", "a cat"])  # (2, dim) float32, rows of length one
+
+Every error is a `sightline.SightlineError`; `indexer/errors.py` draws the family. Importing this module is
+cheap: what is heavy is imported when it is used.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.encoders.base import Encoder
+    from indexer.errors import SightlineError
+    from indexer.pipeline import Progress
+    from indexer.records import EncoderCard, IndexSummary
+    from search.results import Hit, SearchAnswer
+
+    from .api import Library
+
+__all__ = [
+    "Encoder",
+    "EncoderCard",
+    "Hit",
+    "IndexSummary",
+    "Library",
+    "Progress",
+    "SearchAnswer",
+    "SightlineError",
+    "load_encoder",
+    "open",
+]
+
+_HOMES = {
+    "Encoder": "indexer.encoders.base",
+    "EncoderCard": "indexer.records",
+    "Hit": "search.results",
+    "IndexSummary": "indexer.records",
+    "Library": "sightline.api",
+    "Progress": "indexer.pipeline",
+    "SearchAnswer": "search.results",
+    "SightlineError": "indexer.errors",
+}
+
+
+def open(path: str | Path, *, library: str | Path | None = None) -> "Library":
+    """Open the library of a folder of images: its .sightline, which the first `index` makes.
+
+    A path that is a library itself is opened too. With library it is kept there instead: for folders that
+    cannot be written, or several in one library.
+    Raises FolderMissing; searching before anything is indexed raises LibraryMissing or LibraryEmpty.
+    """
+    from .api import open_folder
+
+    return open_folder(path, library)
+
+
+def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | None = None) -> "Encoder":
+    """Load an encoder: `auto`, `builtin`, `ARCHITECTURE/TAG`, `ARCHITECTURE@FILE` or a folder of our trainer.
+
+    It has encode_images (Pillow images of any size and mode) and encode_texts; both give (n, dim) float32
+    rows of length one. device: auto, cpu, cuda, cuda:1. Raises EncoderUnknown, WeightsUnavailable,
+    EncoderError.
+    """
+    from indexer.encoders.loading import choose_auto
+    from indexer.encoders.loading import load_encoder as load
+
+    if name == "auto":
+        name = choose_auto(lambda line: None)
+    return load(name, device=device, batch_size=batch_size)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,228 @@
+"""The public interface: a library to index, search and read from Python."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing
+from indexer.pipeline import IndexSettings, Progress, index_folders
+from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
+from indexer.store.files import LIBRARY_NAME
+from indexer.store.library import LibraryReader, open_for_writing, open_library
+from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
+from search.encoding import load_for_query
+from search.engine import choose_encoder, search
+from search.query import Query, make_query
+from search.results import SearchAnswer
+
+from .choices import make_filters
+from .places import as_library, is_library
+
+if TYPE_CHECKING:
+    from indexer.encoders.base import Encoder
+
+
+class Library:
+    """Images that have been indexed; open one with `sightline.open`.
+
+    It reads what `index` committed, also by another process; encoders are loaded once and kept, so the
+    second search is faster than the first. Use it from one thread, and close it or use `with`.
+    """
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        self.folder = folder  # of images; what `index` takes by default
+        self.path = path  # the library's own folder
+        self._reader: LibraryReader | None = None
+        self._encoders: dict[tuple[str, bool], Encoder] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<sightline.Library {str(self.path)!r}>"
+
+    def close(self) -> None:
+        """Let go of the files; the library can be used again and opens by itself."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def index(
+        self,
+        *folders: str | Path,
+        model: str | None = None,
+        device: str = "auto",
+        batch_size: int | None = None,
+        workers: int | None = None,
+        exclude: Sequence[str] = (),
+        include_hidden: bool = False,
+        max_megapixels: float | None = None,
+        retry_skipped: bool = False,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_notice: Callable[[str], None] = lambda line: None,
+        stop: threading.Event | None = None,
+    ) -> IndexSummary:
+        """Bring the library up to date with folders: its own by default; make it when absent.
+
+        on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it cleanly.
+        What was committed before an error stays. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
+        EncoderError, DiskFull.
+        """
+        self.close()
+        return index_folders(
+            self.path,
+            [Path(folder).expanduser() for folder in folders] or self._folders(),
+            IndexSettings(
+                model=model,
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                exclude=tuple(exclude),
+                include_hidden=include_hidden,
+                max_megapixels=max_megapixels,
+                retry_skipped=retry_skipped,
+            ),
+            on_progress=on_progress,
+            on_notice=on_notice,
+            stop=stop,
+        )
+
+    def search(
+        self,
+        query: str | Sequence[str] = (),
+        *,
+        like: str | Path | Sequence[str | Path] = (),
+        without: str | Sequence[str] = (),
+        limit: int = 10,
+        folder: str | Path | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+        camera: str | None = None,
+        min_width: int | None = None,
+        min_height: int | None = None,
+        min_score: float | None = None,
+        min_relevance: float | None = None,
+        model: str | None = None,
+    ) -> SearchAnswer:
+        """Find images by words, by example images (like), or both; a sequence of hits, best first.
+
+        Each string of query and without is one part: words, with a weight if it begins as in "2:sunset". It
+        is never read as a file name; files go to like. An example image and its exact copies are left out.
+        after includes its date, before does not; both take a date or "2024", "2024-05", "2024-05-17".
+        A hit's score is a cosine; its relevance, 0 to 1, says how far it stands above what unrelated queries
+        get here, and answer.nothing_matches whether no hit does (see search/rank.py).
+        Raises LibraryMissing, LibraryEmpty, QueryInvalid, EncoderMismatch, EncoderError.
+        """
+        parts = make_query(_texts(query), without=_texts(without), like=_files(like))
+        filters = make_filters(
+            folder=folder,
+            after=after,
+            before=before,
+            camera=camera,
+            min_width=min_width,
+            min_height=min_height,
+        )
+        return search(
+            self._opened(),
+            parts,
+            filters=filters,
+            limit=limit,
+            min_score=min_score,
+            min_relevance=min_relevance,
+            model=model,
+            load=self._encoder_for,
+        )
+
+    def embeddings(self, *, model: str | None = None) -> tuple[Ids, Vectors]:
+        """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`."""
+        reader = self._opened()
+        return reader.embeddings(choose_encoder(reader, model))
+
+    def images(self, ids: Iterable[int]) -> dict[int, list[StoredImage]]:
+        """Give the files of each id of `embeddings`: several when exact copies exist."""
+        return self._opened().images([int(number) for number in ids], None)
+
+    def status(self) -> LibraryStatus:
+        """Count images, files, skipped files, encoders and bytes; raises LibraryMissing."""
+        return self._opened().status()
+
+    def verify(self, *, repair: bool = True, deep: bool = False) -> VerifyReport:
+        """Check catalog, vectors and files against each other; repair rewrites what can be derived.
+
+        deep reads every image again and compares it with its hash. Raises LibraryMissing, CatalogDamaged,
+        LibraryBusy when something is to be repaired while another process writes.
+        """
+        from indexer.store.verify import verify, verify_and_repair
+
+        self.close()
+        path = self._existing()
+        return verify_and_repair(path, deep=deep) if repair else verify(path, deep=deep)
+
+    def forget(self, path: str | Path) -> int:
+        """Take a file, or all below a folder, out of the library; give how many files left it.
+
+        The images on disk stay; the next `index` over them takes them in again.
+        """
+        self.close()
+        with open_for_writing(self._existing(), create=False) as writer:
+            return writer.forget(Path(path).expanduser().absolute())
+
+    def _folders(self) -> list[Path]:
+        """Give what `index` takes when no folder is named."""
+        if self.folder != self.path:
+            return [self.folder]
+        if not is_library(self.path):
+            raise LibraryEmpty(self.path)
+        roots = list(self._opened().roots())
+        self.close()
+        return roots
+
+    def _existing(self) -> Path:
+        if not is_library(self.path):
+            raise LibraryMissing(self.folder)
+        return self.path
+
+    def _opened(self) -> LibraryReader:
+        if self._reader is None:
+            self._reader = open_library(self._existing())
+        return self._reader
+
+    def _encoder_for(self, card: EncoderCard, query: Query) -> "Encoder":
+        """Load an encoder once; one that reads images serves texts too."""
+        whole = bool(query.examples)
+        for kept in ((card.weights_hash, True), (card.weights_hash, whole)):
+            if kept in self._encoders:
+                return self._encoders[kept]
+        return self._encoders.setdefault((card.weights_hash, whole), load_for_query(card, query))
+
+
+def open_folder(path: str | Path, library: str | Path | None) -> Library:
+    """Open the library of a folder of images, or a library by its own folder."""
+    folder = Path(path).expanduser().absolute()
+    if library is not None:
+        return Library(_existing_folder(folder), as_library(Path(library)))
+    if is_library(folder) or folder.name == LIBRARY_NAME:
+        return Library(folder, folder)
+    return Library(_existing_folder(folder), folder / LIBRARY_NAME)
+
+
+def _existing_folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise FolderMissing(folder)
+    return folder
+
+
+def _texts(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
+
+
+def _files(files: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [files] if isinstance(files, str | Path) else files

@@ -1,0 +1,161 @@
+"""The command line: one file per command, loaded when it is called."""
+
+import errno
+import os
+import sys
+import threading
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import click
+
+from indexer.errors import DiskFull, SightlineError
+
+# name -> the first line of its help, so that listing the commands loads none of them
+COMMANDS = {
+    "index": "Bring a library up to date with folders of images.",
+    "search": "Find images by words, by example, or by both.",
+    "status": "Show what the library holds.",
+    "verify": "Check the library, and repair what can be derived.",
+    "forget": "Take files or folders out of the library; the images themselves stay.",
+    "models": "List the models that can be used.",
+    "completion": "Print or install shell completion.",
+}
+
+EPILOG = """\b
+Examples:
+  sightline index ~/Pictures
+  sightline search a dog on the beach
+  sightline search ./cat.jpg + snow --without people
+  cd ~/Pictures && sightline search sunset --paths -0 | xargs -0 cp -t /tmp/sunsets
+
+\b
+Which library: --library PATH, else SIGHTLINE_LIBRARY, else the nearest .sightline
+folder at or above the current folder.
+
+\b
+Exit codes: 0 done (also when a search finds nothing)   1 failed, with the reason
+  2 the request is off   3 the library does not allow it   4 the library is busy
+  5 the model cannot be had or run   6 the disk is full    70 a bug in sightline
+  130 stopped by Ctrl-C  141 the reader of our output went away
+"""
+
+
+ENCODING_THREAD = "encode"  # as search/encoding.py names it; importing that would cost every command
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Failure(click.ClickException):
+    """A known error on its way out: one line, and the exit code of its family."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click means it for each class; ours has many
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"sightline: {self.format_message()}", file=file or sys.stderr)
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when called, and errors told in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the commands in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f".{cmd_name}", __name__).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn what can go wrong into one line and an exit code."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except SightlineError as error:
+            if _debugging(ctx):
+                raise
+            raise _Failure(str(error), error.exit_code) from error
+        except BrokenPipeError:
+            _drop_stdout()
+            ctx.exit(141)
+        except KeyboardInterrupt:
+            click.echo("sightline: stopped", err=True)
+            ctx.exit(130)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except OSError as error:
+            if _debugging(ctx):
+                raise
+            raise _Failure(*_told(error)) from error
+        except Exception as error:
+            if _debugging(ctx):
+                raise
+            raise _Failure(_bug_report(error), 70) from error
+        return result
+
+
+def _debugging(ctx: click.Context) -> bool:
+    return bool(ctx.params.get("debug")) or os.environ.get("SIGHTLINE_DEBUG", "") not in ("", "0")
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, or Python would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(error: OSError) -> tuple[str, int]:
+    """Say what the system refused, and with which exit code."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'writing'}: the disk is full", DiskFull.exit_code
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{(error.strerror or str(error)).lower()}", SightlineError.exit_code
+
+
+def _bug_report(error: Exception) -> str:
+    return (
+        f"a bug in sightline, sorry: {type(error).__name__}: {error}. Please report it with the output of "
+        "the same command under SIGHTLINE_DEBUG=1"
+    )
+
+
+@click.command(cls=LazyGroup, epilog=EPILOG, context_settings=SETTINGS)
+@click.version_option(package_name="sightline", prog_name="sightline")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error (also: SIGHTLINE_DEBUG=1).")
+def cli(debug: bool) -> None:
+    """Find images by words or by example, offline.
+
+    Index a folder once, then search it; `sightline COMMAND --help` shows examples.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        cli(prog_name="sightline")
+    except SystemExit as end:
+        _leave_at_once_if_still_encoding(end)
+        raise
+
+
+def _leave_at_once_if_still_encoding(end: SystemExit) -> None:
+    """End the process without Python's own clearing up while a model is being loaded.
+
+    It would take the interpreter away from under the loading thread, which ends in an abort and a core dump
+    instead of our line and exit code.
+    """
+    if any(thread.name == ENCODING_THREAD for thread in threading.enumerate()):
+        with suppress(OSError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)

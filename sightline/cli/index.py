@@ -1,0 +1,176 @@
+"""`sightline index`: bring a library up to date with folders of images."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import AnyPath, library_option
+
+if TYPE_CHECKING:
+    from indexer.pipeline import Progress
+    from indexer.records import IndexSummary
+
+EPILOG = """\b
+Examples:
+  sightline index ~/Pictures
+  sightline index ~/Pictures --exclude '*/thumbs/*' --exclude '*.gif'
+  sightline index /mnt/camera /mnt/archive --library ~/photos.library
+  sightline index                          (the folders that the library already has)
+  sightline index ~/Pictures --json --quiet | jq .indexed
+
+Only what is new or has changed is read; a moved or renamed image keeps its vector; images that are gone leave
+the results. Ctrl-C ends the run and keeps what is done; the same command continues.
+
+\b
+Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong option
+  3 the library cannot be used   4 another process is indexing   5 no model   6 disk full   130 Ctrl-C
+"""
+
+
+@click.command("index", epilog=EPILOG)
+@click.argument("folders", nargs=-1, type=AnyPath(), metavar="[FOLDER]...")
+@library_option
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="builtin, ARCHITECTURE/TAG, ARCHITECTURE@FILE or a folder. "
+    "Default: the library's own; for a new one `auto`. `sightline models` lists them.",
+)
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Images per encoder call.")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Decoding processes; default: one per core."
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:1."
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out paths that match (repeatable).")
+@click.option("--include-hidden", is_flag=True, help="Take hidden files and folders too.")
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MP",
+    help="Skip images with more pixels.",
+)
+@click.option("--retry-skipped", is_flag=True, help="Try again what could not be decoded before.")
+@click.option("--show-skipped", is_flag=True, help="List every skipped file with its reason.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary; errors only.")
+def command(
+    folders: tuple[Path, ...],
+    library: Path | None,
+    model: str | None,
+    batch_size: int | None,
+    workers: int | None,
+    device: str,
+    exclude: tuple[str, ...],
+    include_hidden: bool,
+    max_megapixels: float | None,
+    retry_skipped: bool,
+    show_skipped: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bring a library up to date with folders of images."""
+    from ..places import library_to_write
+
+    place = library_to_write(library, os.environ, Path.cwd(), folders)
+
+    from indexer.pipeline import IndexSettings, index_folders
+
+    from .. import show
+
+    folders = folders or _folders_of(place)
+
+    live = sys.stderr.isatty() and not quiet
+    settings = IndexSettings(
+        model=model,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        exclude=exclude,
+        include_hidden=include_hidden,
+        max_megapixels=max_megapixels,
+        retry_skipped=retry_skipped,
+        count_first=live,
+    )
+    with _stopping() as stop, _progress(live, quiet) as (on_progress, on_notice):
+        summary = index_folders(
+            place, folders, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
+        )
+    if as_json:
+        show.json_lines([_as_dict(summary, place)])
+    if not quiet:
+        show.summary(summary, place)
+    if show_skipped:
+        _list_skipped(place)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+
+
+def _folders_of(place: Path) -> tuple[Path, ...]:
+    from indexer.store.library import open_library
+
+    with open_library(place) as reader:
+        return reader.roots()
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C end the run in order, and the second at once."""
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+        # Not print: a signal may come in the midst of one.
+        os.write(2, b"\nsightline: ending after the images at hand; Ctrl-C again ends at once\n")
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(
+    live: bool, quiet: bool
+) -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
+    """Give what shows progress and notices: a bar on a terminal, plain notices elsewhere, or nothing."""
+    from .. import show
+
+    if live:
+        with show.progress_bar() as callbacks:
+            yield callbacks
+    else:
+        yield (lambda progress: None), ((lambda text: None) if quiet else show.remark)
+
+
+def _as_dict(summary: "IndexSummary", place: Path) -> dict[str, object]:
+    values = asdict(summary)
+    values["seconds"] = round(summary.seconds, 3)
+    values["skipped_reasons"] = dict(summary.skipped_reasons)
+    values["unreadable"] = [
+        {"path": str(folder.path), "reason": folder.reason} for folder in summary.unreadable
+    ]
+    return {**values, "library": str(place)}
+
+
+def _list_skipped(place: Path) -> None:
+    from indexer.store.library import open_library
+
+    from .. import show
+
+    with open_library(place) as reader:
+        show.skipped(reader.skipped_files(), to_stderr=True)

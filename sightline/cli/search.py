@@ -1,0 +1,140 @@
+"""`sightline search`: find images by words, by example, or by both."""
+
+from datetime import date
+from pathlib import Path
+
+import click
+
+from .options import AnyPath, Day, library_option, library_path
+
+EPILOG = """\b
+The query:
+  a dog on the beach        plain words side by side are one phrase
+  "a dog" "a red ball"      a quoted argument of several words is a part of its own
+  dog + ball                a lone + ends a phrase
+  2:sunset                  a part that counts twice (quote it when it has spaces)
+  ./cat.jpg                 a file, or what begins with / ./ ../ or ~, is an example image;
+                            it and its exact copies are left out of the results
+  Parts are balanced, so that an example does not drown the words beside it.
+
+\b
+Examples:
+  sightline search a dog on the beach
+  sightline search ./cat.jpg + snow --without people
+  sightline search "2:old town" night --in ~/Pictures/2023 --after 2023-06 --before 2024
+  sightline search --like a.jpg --like b.jpg --limit 50 --html answer.html
+  sightline search sunset --min-relevance 0.5 --paths -0 | xargs -0 cp -t /tmp/sunsets
+  sightline search "birthday cake" --json | jq -r .path
+
+\b
+Scores: `score` is the cosine of query and image. `relevance` says how far an image stands above
+what unrelated queries get in this library, 0 to 1. When the best one is below 0.5 the command says
+on stderr that nothing matches well, shows the least far all the same, and exits with 0.
+--after includes its date, --before does not; images without a camera's date go by the file's.
+"""
+
+
+@click.command("search", epilog=EPILOG)
+@click.argument("query", nargs=-1)
+@click.option(
+    "--without", multiple=True, metavar="TEXT", help="Take this away (repeatable; weights as in 2:people)."
+)
+@click.option("--like", multiple=True, type=AnyPath(), metavar="FILE", help="An example image (repeatable).")
+@click.option("--in", "folder", type=AnyPath(), metavar="FOLDER", help="Only images below this folder.")
+@click.option(
+    "--after", type=Day(), metavar="DATE", help="Taken on this date or later: 2024, 2024-05, 2024-05-17."
+)
+@click.option("--before", type=Day(), metavar="DATE", help="Taken before this date.")
+@click.option("--camera", metavar="TEXT", help="The camera's name contains this.")
+@click.option("--min-width", type=click.IntRange(1), metavar="PIXELS", help="At least this wide.")
+@click.option("--min-height", type=click.IntRange(1), metavar="PIXELS", help="At least this high.")
+@click.option("-n", "--limit", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
+@click.option("--min-score", type=click.FloatRange(-1, 1), metavar="COSINE", help="Leave out lower scores.")
+@click.option(
+    "--min-relevance", type=click.FloatRange(0, 1), metavar="0..1", help="Leave out lower relevances."
+)
+@click.option(
+    "--model", metavar="NAME", help="Which of the library's models; default: the last indexed with."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--paths", is_flag=True, help="Paths only, one a line.")
+@click.option("-0", "--null", is_flag=True, help="Paths only, each ended by a zero byte, for xargs -0.")
+@click.option(
+    "--html", type=AnyPath(), metavar="FILE", help="Write a page with the images, complete in one file."
+)
+@click.option("--sheet", type=AnyPath(), metavar="FILE.png", help="Write a contact sheet with the scores.")
+@click.option(
+    "--preview", is_flag=True, help="Show thumbnails (kitty and sixel terminals, iTerm2; else blocks)."
+)
+@library_option
+def command(
+    query: tuple[str, ...],
+    without: tuple[str, ...],
+    like: tuple[Path, ...],
+    folder: Path | None,
+    after: date | None,
+    before: date | None,
+    camera: str | None,
+    min_width: int | None,
+    min_height: int | None,
+    limit: int,
+    min_score: float | None,
+    min_relevance: float | None,
+    model: str | None,
+    as_json: bool,
+    paths: bool,
+    null: bool,
+    html: Path | None,
+    sheet: Path | None,
+    preview: bool,
+    library: Path | None,
+) -> None:
+    """Find images by words, by example, or by both."""
+    if as_json and (paths or null):
+        raise click.UsageError("--json and --paths exclude each other")
+    if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise click.UsageError(f"--sheet {sheet}: its name must end in .png, .jpg or .webp")
+    from search.query import parse_query
+
+    parsed = parse_query(query, without=without, like=like)
+    place = library_path(library)
+
+    from indexer.store.peek import peek_card
+    from search.encoding import begin_encoding
+
+    from .. import show
+    from ..choices import make_filters
+
+    filters = make_filters(
+        folder=folder, after=after, before=before, camera=camera, min_width=min_width, min_height=min_height
+    )
+    card = peek_card(place) if model is None else None
+    encoding = begin_encoding(card, parsed) if card else None
+
+    # From here on the heavy imports of both threads overlap.
+    from indexer.store.library import open_library
+    from search.engine import search
+
+    with open_library(place) as reader:
+        answer = search(
+            reader,
+            parsed,
+            filters=filters,
+            limit=limit,
+            min_score=min_score,
+            min_relevance=min_relevance,
+            model=model,
+            encoding=encoding,
+        )
+        notes = reader.warnings
+    if as_json:
+        show.json_lines(hit.as_dict() for hit in answer)
+    elif paths or null:
+        show.paths((hit.path for hit in answer), end=b"\0" if null else b"\n")
+    else:
+        show.hits(answer, preview=preview)
+    if html:
+        show.write_page(answer, html)
+    if sheet:
+        show.write_sheet(answer, sheet)
+    show.remarks(answer, notes)

@@ -1,0 +1,211 @@
+"""The contact sheet: the images of an answer in rows of equal height, as one picture to keep or to send."""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from search.rank import RELEVANCE_MIN
+from search.results import Hit, SearchAnswer
+
+from .names import plural, printable
+from .thumbnails import thumbnails
+
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+WIDTH = 1600  # pixels
+MARGIN = 48
+GAP = 20
+ROW_HEIGHT = 270  # before a row is fitted to the width
+CAPTION_HEIGHT = 62
+HEADER_HEIGHT = 128
+CORNER = 8
+BAR_WIDTH = 110  # at most
+ASPECT_MIN, ASPECT_MAX = 0.7, 2.4  # beyond these an image is cropped, or its caption would not fit
+
+PAPER = "#16181b"
+INK = "#f2f1ee"
+QUIET = "#9a9ea6"
+GROOVE = "#30343a"
+STRONG = "#7fd1a5"  # relevance from 0.5 on
+WEAK = "#d9a65c"
+
+# Pillow's own font knows English; for other letters any of these is better, where it is installed.
+_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msgothic.ttc", "DejaVuSans.ttf", "arial.ttf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A hit with its image and its place."""
+
+    rank: int
+    hit: Hit
+    image: Image.Image | None
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def contact_sheet(answer: SearchAnswer) -> Image.Image:
+    """Draw the hits of an answer, best first, with ranks, scores, relevance and names."""
+    images = list(thumbnails([hit.path for hit in answer], ROW_HEIGHT * 3))
+    cells = list(_placed(answer.hits, images))
+    bottom = max((cell.top + cell.height + CAPTION_HEIGHT for cell in cells), default=HEADER_HEIGHT + 80)
+    sheet = Image.new("RGB", (WIDTH, bottom + MARGIN - GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _draw_header(draw, answer)
+    for cell in cells:
+        _draw_image(sheet, draw, cell)
+        _draw_caption(draw, cell)
+    return sheet
+
+
+def _placed(hits: Sequence[Hit], images: Sequence[Image.Image | None]) -> Iterator[_Cell]:
+    """Break the images into rows, each stretched to the whole width but the last."""
+    aspects = [_aspect(image) for image in images]
+    top, start = HEADER_HEIGHT, 0
+    while start < len(hits):
+        end = _row_end(aspects, start)
+        room = WIDTH - 2 * MARGIN - GAP * (end - start - 1)
+        height = room / sum(aspects[start:end])
+        if end == len(hits):
+            height = min(height, ROW_HEIGHT)
+        left = float(MARGIN)
+        for position in range(start, end):
+            width = aspects[position] * height
+            yield _Cell(
+                position + 1, hits[position], images[position], round(left), top, round(width), round(height)
+            )
+            left += width + GAP
+        top += round(height) + CAPTION_HEIGHT + GAP
+        start = end
+
+
+def _row_end(aspects: Sequence[float], start: int) -> int:
+    """Give the end of the row that begins at start: the first that is no higher than ROW_HEIGHT."""
+    total = 0.0
+    for end in range(start, len(aspects)):
+        total += aspects[end]
+        if total * ROW_HEIGHT + GAP * (end - start) >= WIDTH - 2 * MARGIN:
+            return end + 1
+    return len(aspects)
+
+
+def _aspect(image: Image.Image | None) -> float:
+    if image is None:
+        return 1.0
+    return min(max(image.width / image.height, ASPECT_MIN), ASPECT_MAX)
+
+
+def _draw_header(draw: ImageDraw.ImageDraw, answer: SearchAnswer) -> None:
+    room = WIDTH - 2 * MARGIN
+    title = printable(str(answer.query))
+    font = _font(34, title)
+    draw.text((MARGIN, 40), _fitted(draw, title, font, room), font=font, fill=INK)
+    below = f"{len(answer.hits)} of {plural(answer.images, 'image')}   {answer.encoder}"
+    if not answer.hits:
+        below += "   no image passes the filters"
+    elif answer.nothing_matches:
+        below += "   nothing matches well: these are the least far"
+    font = _font(17, below)
+    draw.text((MARGIN, 86), _fitted(draw, printable(below), font, room), font=font, fill=QUIET)
+
+
+def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, cell: _Cell) -> None:
+    box = (cell.left, cell.top, cell.left + cell.width - 1, cell.top + cell.height - 1)
+    if cell.image is None:
+        draw.rounded_rectangle(box, CORNER, fill=GROOVE)
+        middle = (cell.left + cell.width // 2, cell.top + cell.height // 2)
+        draw.text(middle, "cannot be read", font=_font(17), fill=QUIET, anchor="mm")
+        return
+    size = (cell.width, cell.height)
+    fitted = ImageOps.fit(cell.image, size, Image.Resampling.LANCZOS)
+    sheet.paste(fitted, box[:2], _rounded(size))
+
+
+def _rounded(size: tuple[int, int]) -> Image.Image:
+    """Give a mask with smooth round corners: drawn four times too large, then scaled down."""
+    mask = Image.new("L", (size[0] * 4, size[1] * 4), 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, mask.width - 1, mask.height - 1), CORNER * 4, fill=255)
+    return mask.resize(size, Image.Resampling.BOX)
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, cell: _Cell) -> None:
+    top = cell.top + cell.height + 10
+    rank_font, number_font = _font(18), _font(15)
+    draw.text((cell.left, top), str(cell.rank), font=rank_font, fill=INK)
+    after_rank = cell.left + int(draw.textlength(str(cell.rank), font=rank_font)) + 10
+    numbers = f"{cell.hit.score:.3f}"
+    draw.text((after_rank, top + 3), numbers, font=number_font, fill=QUIET)
+    after_numbers = after_rank + int(draw.textlength(numbers, font=number_font)) + 12
+    _draw_relevance(draw, cell, (after_numbers, top + 8, cell.left + cell.width - 1, top + 15))
+    name = printable(cell.hit.path.name)
+    font = _font(15, name)
+    draw.text((cell.left, top + 27), _fitted(draw, name, font, cell.width), font=font, fill=QUIET)
+
+
+def _draw_relevance(draw: ImageDraw.ImageDraw, cell: _Cell, box: tuple[int, int, int, int]) -> None:
+    """Draw a bar, and its value behind it where there is room."""
+    left, top, right, bottom = box
+    font = _font(15)
+    value_width = int(draw.textlength("100%", font=font)) + 8
+    has_value = right - left > 2 * value_width
+    right = min(right - value_width if has_value else right, left + BAR_WIDTH)
+    draw.rounded_rectangle((left, top, right, bottom), 3, fill=GROOVE)
+    filled = left + round((right - left) * cell.hit.relevance)
+    if filled > left + 5:
+        color = STRONG if cell.hit.relevance >= RELEVANCE_MIN else WEAK
+        draw.rounded_rectangle((left, top, filled, bottom), 3, fill=color)
+    if has_value:
+        draw.text((right + 8, top - 5), f"{cell.hit.relevance:.0%}", font=font, fill=QUIET)
+
+
+def _font(size: int, text: str = "") -> Font:
+    """Give Pillow's own font, or an installed one for letters that it lacks."""
+    own = ImageFont.load_default(size)
+    if text.isascii() or all(map(_is_in_own_font, text)):
+        return own
+    for name in _WIDE_FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return own
+
+
+@functools.cache
+def _is_in_own_font(letter: str) -> bool:
+    font = ImageFont.load_default(20)
+    return bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))  # which no font has: an empty box
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
+    """Cut the middle out of a text wider than room pixels: a name's end tells as much as its start."""
+    if draw.textlength(text, font=font) <= room:
+        return text
+    keep = len(text)
+    while keep > 2:
+        keep -= 1
+        cut = text[: (keep + 1) // 2] + "…" + text[len(text) - keep // 2 :]
+        if draw.textlength(cut, font=font) <= room:
+            return cut
+    return "…"
+
+
+def save_sheet(answer: SearchAnswer, file: Path) -> None:
+    """Write the contact sheet; the suffix chooses the format."""
+    beside = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
+    try:
+        contact_sheet(answer).save(beside)
+        beside.replace(file)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(file)  # which is the name that was asked for
+        raise
+    finally:
+        beside.unlink(missing_ok=True)

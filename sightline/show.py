@@ -1,0 +1,338 @@
+"""Showing: tables, lines and JSON on stdout; remarks on stderr. Only here and in cli/ is anything printed."""
+
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .names import file_size, plural, printable, short
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from indexer.encoders.models import ModelEntry
+    from indexer.pipeline import Progress
+    from indexer.records import IndexSummary
+    from indexer.store.records import LibraryStatus, StoredEncoder
+    from search.results import Hit, SearchAnswer
+
+
+PREVIEW_COLUMNS = 40
+
+
+def remark(text: str) -> None:
+    """Say something that is no result."""
+    print(f"sightline: {printable(text)}", file=sys.stderr)
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON object a line, in UTF-8 whatever the terminal's encoding."""
+    _write_bytes(_json_bytes(row) + b"\n" for row in rows)
+
+
+def _json_bytes(row: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False).encode("utf-8")
+    except (
+        UnicodeEncodeError
+    ):  # a file name that is no UTF-8: as \udcff escapes, which os.fsencode turns back
+        return json.dumps(row).encode("ascii")
+
+
+def paths(files: Iterable[Path], *, end: bytes) -> None:
+    """Print paths as the bytes that they are on disk."""
+    _write_bytes(os.fsencode(file) + end for file in files)
+
+
+def _write_bytes(chunks: Iterable[bytes]) -> None:
+    sys.stdout.flush()
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def hits(answer: "SearchAnswer", *, preview: bool = False) -> None:
+    """Print hits: a table on a terminal, or thumbnails; elsewhere score, relevance, path, parted by tabs."""
+    if preview:
+        _gallery(answer)
+    elif sys.stdout.isatty():
+        _table(answer)
+    else:
+        lines = (f"{hit.score:.4f}\t{hit.relevance:.3f}\t{printable(hit.path)}\n" for hit in answer)
+        _write_bytes(line.encode("utf-8") for line in lines)
+
+
+def _table(answer: "SearchAnswer") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not answer.hits:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("#", justify="right", style="bold")
+    table.add_column("score", justify="right")
+    table.add_column("relevance", no_wrap=True)
+    table.add_column("image", overflow="fold", ratio=1)
+    table.add_column("pixels", justify="right", no_wrap=True, style="dim")
+    table.add_column("date", no_wrap=True, style="dim")
+    for rank, hit in enumerate(answer, 1):
+        pixels = f"{hit.width}×{hit.height}"
+        table.add_row(str(rank), f"{hit.score:.3f}", _bar(hit.relevance), _linked(hit), pixels, _date(hit))
+    Console().print(table)
+
+
+def _gallery(answer: "SearchAnswer") -> None:
+    """Print a thumbnail and a line for each hit: by kitty's protocol, sixel (iTerm2 has it), or in blocks.
+
+    Not in a table: sixels are drawn from where the cursor stands, and a table's cells are printed by lines.
+    """
+    from rich.console import Console
+    from rich.text import Text
+    from textual_image.renderable import Image as TerminalImage
+
+    from .thumbnails import thumbnails
+
+    console = Console()
+    images = thumbnails([hit.path for hit in answer], 600)
+    for rank, (hit, image) in enumerate(zip(answer, images, strict=True), 1):
+        # The library divides by the terminal's rows, and some terminals report none.
+        with suppress(ZeroDivisionError):
+            if image is not None:
+                console.print(TerminalImage(image, width=PREVIEW_COLUMNS, height="auto"))
+        line = Text.assemble(
+            (f"{rank}", "bold"), f"  {hit.score:.3f}  ", _bar(hit.relevance), "  ", _linked(hit)
+        )
+        console.print(line, "" if image is not None else "(cannot be read)", end="\n\n", soft_wrap=True)
+
+
+def _bar(relevance: float) -> "Text":
+    from rich.text import Text
+
+    filled = round(relevance * 10)
+    color = "green" if relevance >= 0.5 else "yellow"
+    return Text.assemble(("━" * filled, color), ("━" * (10 - filled), "bright_black"), f" {relevance:4.0%}")
+
+
+def _linked(hit: "Hit") -> "Text":
+    """Give the path, to click on where the terminal can."""
+    from rich.style import Style
+    from rich.text import Text
+
+    return Text(printable(short(hit.path, Path.cwd())), style=Style(link=hit.path.as_uri()))
+
+
+def _date(hit: "Hit") -> str:
+    return f"{hit.taken_at or hit.modified_at:%Y-%m-%d}"
+
+
+def remarks(answer: "SearchAnswer", notes: Iterable[str] = ()) -> None:
+    """Say on stderr what the hits do not; notes are what the library had to get around."""
+    for note in notes:
+        remark(note)
+    if not answer.hits:
+        remark(f"no image fits (of {answer.images:,}): the filters or limits leave none")
+    elif answer.nothing_matches:
+        remark(
+            f"nothing matches well: the best of {plural(answer.images, 'image')} stands no higher than what "
+            "unrelated queries get; these are the least far"
+        )
+
+
+def write_page(answer: "SearchAnswer", file: Path) -> None:
+    """Write the answer as a page."""
+    from .page import page
+
+    file.write_text(page(answer), encoding="utf-8")
+    remark(f"wrote {file} ({file_size(file.stat().st_size)})")
+
+
+def write_sheet(answer: "SearchAnswer", file: Path) -> None:
+    """Write the answer as a contact sheet."""
+    from .sheet import save_sheet
+
+    save_sheet(answer, file)
+    remark(f"wrote {file} ({file_size(file.stat().st_size)})")
+
+
+@contextmanager
+def progress_bar() -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
+    """Show a live bar on stderr; give what feeds it, and what prints a notice above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[done]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[left]}", style="dim"),
+    )
+    with Bar(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("index", total=None, done="getting ready", pace="", left="")
+        pace = _Pace()
+
+        def on_progress(progress: "Progress") -> None:
+            words: dict[str, Any] = pace.fields(progress)
+            bar.update(task, total=progress.total, completed=progress.done, **words)
+
+        yield on_progress, lambda text: console.print(printable(text), markup=False, highlight=False)
+
+
+class _Pace:
+    """Turns progress into words; the pace is that of the last seconds, so it follows a slow disk."""
+
+    SECONDS = 15.0
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[float, int, int]] = deque()  # seconds, done, indexed
+
+    def fields(self, progress: "Progress") -> dict[str, str]:
+        self._past.append((progress.seconds, progress.done, progress.indexed))
+        while len(self._past) > 2 and progress.seconds - self._past[0][0] > self.SECONDS:
+            self._past.popleft()
+        seconds, done, indexed = self._past[0]  # the first of all is no pace: the model was loading
+        span = progress.seconds - seconds
+        of = f" of {progress.total:,}" if progress.total is not None else ""
+        skipped = f", {progress.skipped:,} skipped" if progress.skipped else ""
+        return {
+            "done": f"{progress.done:,}{of}{skipped}",
+            "pace": f"{(progress.indexed - indexed) / span:.0f} images/s" if span > 0 else "",
+            "left": _time_left(progress, (progress.done - done) / span if span > 0 else 0.0),
+        }
+
+
+def _time_left(progress: "Progress", files_per_second: float) -> str:
+    if progress.total is None or files_per_second <= 0:
+        return ""
+    if progress.done >= progress.total:
+        return "finishing"
+    return f"{_duration((progress.total - progress.done) / files_per_second)} left"
+
+
+def _duration(seconds: float) -> str:
+    """Write seconds as people say them: 9.1 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def summary(done: "IndexSummary", library: Path) -> None:
+    """Say on stderr what an indexing run did."""
+    counts = [f"{plural(done.indexed, 'image')} indexed"]
+    counts += [f"{done.unchanged:,} unchanged"] if done.unchanged else []
+    counts += [f"{done.moved:,} moved"] if done.moved else []
+    counts += [f"{done.removed:,} removed"] if done.removed else []
+    counts += [f"{done.skipped:,} skipped"] if done.skipped else []
+    pace = f" ({done.indexed / done.seconds:.0f} images/s)" if done.indexed and done.seconds else ""
+    remark(f"{', '.join(counts)} in {_duration(done.seconds)}{pace}; library: {printable(library)}")
+    for reason, files in done.skipped_reasons:
+        _to_stderr(f"  skipped {files:,}: {reason}")
+    for folder in done.unreadable:
+        _to_stderr(f"  not listed {folder.path}: {folder.reason}")
+    if done.interrupted:
+        remark("interrupted; what is done is kept, and the same command continues")
+
+
+def _to_stderr(text: str) -> None:
+    print(printable(text), file=sys.stderr)
+
+
+def skipped(files: Iterable[tuple[Path, str]], *, to_stderr: bool = False) -> None:
+    """List files that gave no image, each with its reason."""
+    for path, reason in files:
+        print(f"{printable(path)}\t{printable(reason)}", file=sys.stderr if to_stderr else sys.stdout)
+
+
+def status(found: "LibraryStatus") -> None:
+    """Print what a library holds."""
+    rows = [
+        ("library", printable(found.path)),
+        *(("folder", printable(root)) for root in found.roots),
+        ("images", f"{found.images:,} in {plural(found.files, 'file')}"),
+    ]
+    rows += (
+        [("kept", f"{plural(found.kept, 'image')} whose files are gone, in case they return")]
+        if found.kept
+        else []
+    )
+    rows += [("model", _encoder_line(encoder)) for encoder in found.encoders]
+    rows += [("skipped", f"{files:,}: {printable(reason)}") for reason, files in found.skipped]
+    rows.append(("on disk", _disk_line(found)))
+    for name, value in rows:
+        print(f"{name:8}  {value}")
+
+
+def _encoder_line(encoder: "StoredEncoder") -> str:
+    card = encoder.card
+    return f"{printable(card.name)}, {card.dimension} dimensions, {plural(encoder.images, 'image')}"
+
+
+def _disk_line(found: "LibraryStatus") -> str:
+    line = f"catalog {file_size(found.catalog_bytes)}, vectors {file_size(found.vectors_bytes)}"
+    return line + (f", backups {file_size(found.backups_bytes)}" if found.backups_bytes else "")
+
+
+def status_dict(found: "LibraryStatus") -> dict[str, Any]:
+    """Give the status as plain values for JSON."""
+    return {
+        "library": str(found.path),
+        "folders": [str(root) for root in found.roots],
+        "images": found.images,
+        "files": found.files,
+        "skipped": dict(found.skipped),
+        "kept": found.kept,
+        "models": [
+            {
+                "name": encoder.card.name,
+                "weights_hash": encoder.card.weights_hash,
+                "dimension": encoder.card.dimension,
+                "precision": encoder.card.precision,
+                "images": encoder.images,
+            }
+            for encoder in found.encoders
+        ],
+        "catalog_bytes": found.catalog_bytes,
+        "vectors_bytes": found.vectors_bytes,
+        "backups_bytes": found.backups_bytes,
+        "last_run": found.last_run,
+    }
+
+
+def models(entries: "Sequence[ModelEntry]") -> None:
+    """Print the models that can be used, with the accuracy that open_clip published for them."""
+    rows = [("MODEL", "STATE", "SIZE", "IMAGENET", "COCO R@5", "")]
+    rows += [
+        (
+            printable(entry.name),
+            _model_state(entry),
+            f"{entry.size_megabytes:,.0f} MB" if entry.size_megabytes else "",
+            _percent(entry.imagenet_top_1),
+            _percent(entry.coco_recall_at_5),
+            entry.note,
+        )
+        for entry in entries
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [row[column].ljust(widths[column]) for column in range(5)]
+        print("  ".join([*cells, row[5]]).rstrip())
+
+
+def _model_state(entry: "ModelEntry") -> str:
+    if entry.exported:
+        return "ready"
+    return "cached" if entry.cached else "to fetch"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"

@@ -1,0 +1,27 @@
+"""Thumbnails: small upright copies of images for sheets, pages and terminals."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+MAX_MEGAPIXELS = 1000.0  # what was indexed was within the limit that the user chose
+
+
+def thumbnails(paths: Sequence[Path], long_side: int) -> Iterator[Image.Image | None]:
+    """Yield a small RGB copy of each image, or None where it cannot be read."""
+    with ThreadPoolExecutor(thread_name_prefix="thumbnail") as threads:
+        yield from threads.map(lambda path: _thumbnail(path, long_side), paths)
+
+
+def _thumbnail(path: Path, long_side: int) -> Image.Image | None:
+    from indexer.opening import open_upright
+
+    try:
+        image, _ = open_upright(path, target=(long_side, long_side), max_megapixels=MAX_MEGAPIXELS)
+    except Exception:
+        # The file may be gone, unmounted or changed since it was indexed; its place says so.
+        return None
+    image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    return image.convert("RGB")

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from indexer.background import measure_background
+from indexer.encoders.base import unit_rows
+from search.query import EncodedQuery, MixedQuery, mix
+from search.rank import RELEVANCE_MIN, Scale, measure_scale
+
+
+def rows(n: int, seed: int, dimension: int = 32) -> np.ndarray:
+    return unit_rows(np.random.default_rng(seed).normal(size=(n, dimension)).astype(np.float32))
+
+
+def background_of(images: np.ndarray, texts: np.ndarray) -> dict[str, object]:
+    def best_image(texts: np.ndarray) -> np.ndarray:
+        return images[(texts @ images.T).argmax(axis=1)]
+
+    return measure_background(texts, images, best_image, len(images)).as_dict()
+
+
+def query_of(vectors: np.ndarray, sample: np.ndarray, *, example: bool = False) -> MixedQuery:
+    weights = np.ones(len(vectors), np.float32)
+    return mix(EncodedQuery(vectors, weights, np.full(len(vectors), example), frozenset()), sample)
+
+
+def best_relevance(query: MixedQuery, images: np.ndarray, background: dict[str, object] | None) -> float:
+    scores = images @ query.vector
+    scale = measure_scale(query, images[scores.argmax()], images, background)
+    return float(scale.relevance(scores).max())
+
+
+def test_relevance_rises_with_the_score_between_0_and_1():
+    relevance = Scale(0.1, 0.05, 2.0, 0.4).relevance(np.linspace(-1, 1, 50, dtype=np.float32))
+    assert (np.diff(relevance) >= 0).all()
+    assert relevance.min() >= 0
+    assert relevance.max() <= 1
+
+
+def test_the_line_lies_one_spread_above_what_unrelated_queries_reach():
+    scale = Scale(baseline=0.1, spread=0.02, top_mean=3.0, top_std=0.5)
+    assert scale.relevance(np.array([0.1 + 0.02 * 3.5], np.float32))[0] == pytest.approx(
+        RELEVANCE_MIN, abs=1e-3
+    )
+
+
+def test_matches_stand_above_the_line_and_other_queries_below():
+    images = rows(400, 0)
+    background = background_of(images, rows(64, 1))
+    matching = unit_rows(images[:50] + 0.6 * rows(50, 2))
+    found = [best_relevance(query_of(text[None], images), images, background) for text in matching]
+    missed = [best_relevance(query_of(text[None], images), images, background) for text in rows(50, 3)]
+    assert np.mean(np.array(found) >= RELEVANCE_MIN) > 0.95
+    assert np.mean(np.array(missed) >= RELEVANCE_MIN) < 0.3
+
+
+def test_an_image_that_pleases_every_query_is_no_match():
+    images = rows(400, 0)
+    common = rows(1, 5)[0]
+    texts, other = unit_rows(rows(64, 1) + common), unit_rows(rows(20, 3) + common)
+    images[7] = common  # scores high with everything
+    background = background_of(images, texts)
+    found = [best_relevance(query_of(text[None], images), images, background) for text in other]
+    assert np.mean(np.array(found) >= RELEVANCE_MIN) < 0.3
+
+
+def test_a_single_image_can_match_or_not():
+    image = rows(1, 0)
+    background = background_of(image, rows(64, 1))
+    match = unit_rows(image + 0.5 * rows(1, 2))
+    assert best_relevance(query_of(match, image), image, background) > RELEVANCE_MIN
+    missed = [best_relevance(query_of(text[None], image), image, background) for text in rows(40, 3)]
+    assert np.median(missed) < RELEVANCE_MIN
+
+
+def test_examples_are_judged_against_the_other_images():
+    images = rows(400, 0)
+    background = background_of(images, rows(64, 1))
+    near = unit_rows(images[:20] + 0.5 * rows(20, 2))
+    found = [best_relevance(query_of(one[None], images, example=True), images, background) for one in near]
+    assert min(found) > RELEVANCE_MIN
+
+
+@pytest.mark.parametrize("images", [1, 2, 5, 30])
+@pytest.mark.parametrize("example", [True, False])
+def test_numbers_are_finite_in_tiny_libraries_and_before_any_background(images: int, example: bool):
+    library = rows(images, 0)
+    for background in (None, background_of(library, rows(8, 1))):
+        relevance = best_relevance(query_of(library[:1], library, example=example), library, background)
+        assert 0 <= relevance <= 1
+
+
+def test_equal_images_do_not_divide_by_nothing():
+    library = np.repeat(rows(1, 0), 30, axis=0)
+    assert np.isfinite(best_relevance(query_of(library[:1], library, example=True), library, None))

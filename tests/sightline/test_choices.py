@@ -1,0 +1,31 @@
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import FolderMissing, UsageError
+from sightline.choices import make_filters, parse_date
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("2024", date(2024, 1, 1)), ("2024-05", date(2024, 5, 1)), ("2024-5-7", date(2024, 5, 7))],
+)
+def test_a_date_is_the_first_day_it_names(text: str, day: date):
+    assert parse_date(text) == day
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-13", "2024-02-30", "24-01-01", "0000", "2024/05"])
+def test_what_is_no_date_is_said(text: str):
+    with pytest.raises(UsageError, match="is no date"):
+        parse_date(text)
+
+
+def test_after_is_included_and_before_is_not():
+    filters = make_filters(after="2024", before=datetime(2025, 1, 1, 12))
+    assert (filters.after, filters.before) == (date(2024, 1, 1), date(2024, 12, 31))
+
+
+def test_a_missing_folder_is_said(tmp_path: Path):
+    with pytest.raises(FolderMissing):
+        make_filters(folder=tmp_path / "nowhere")

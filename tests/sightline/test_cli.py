@@ -1,0 +1,420 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from indexer import errors
+from sightline.cli import COMMANDS, cli
+
+from .conftest import Run, paint
+
+HEAVY = {"torch", "open_clip", "faiss", "openvino", "sqlalchemy", "rich", "numpy", "PIL", "alembic"}
+
+
+def rows(output: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def names(output: bytes) -> list[str]:
+    return [Path(str(row["path"])).name for row in rows(output)]
+
+
+# ---- help ----
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    code = f"""
+import sys
+from sightline.cli import cli
+try: cli({arguments!r}, prog_name="sightline")
+except SystemExit as done: assert not done.code
+print("HEAVY", *sorted({HEAVY!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("HEAVY\n"), done.stdout[-200:]
+
+
+def test_importing_sightline_imports_nothing_heavy():
+    code = f"import sys, sightline; print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str):
+    done = CliRunner().invoke(cli, [name, "--help"], terminal_width=200)
+    assert done.exit_code == 0
+    assert f"  sightline {name}" in done.output.split("Examples:")[1]
+    assert COMMANDS[name] in done.output
+
+
+def test_every_option_has_help():
+    for name in COMMANDS:
+        command = cli.get_command(None, name)  # type: ignore[attr-defined]
+        for option in command.params:
+            assert option.param_type_name == "argument" or option.help, f"{name} {option.name}"
+
+
+def test_help_tells_every_exit_code():
+    output = CliRunner().invoke(cli, ["--help"]).output
+    family = [errors.SightlineError]
+    for error in family:
+        family += error.__subclasses__()
+        assert f" {error.exit_code} " in output
+
+
+# ---- wrong use ----
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serach", "dog"], "No such command"),
+        (["search"], "nothing to look for"),
+        (["search", "dog", "--limit", "0"], "limit"),
+        (["search", "dog", "--after", "tomorrow"], "is no date"),
+        (["search", "dog", "--json", "--paths"], "exclude each other"),
+        (["search", "./gone.jpg"], "gone.jpg: no such file"),
+        (["search", "--like", "gone.jpg"], "gone.jpg: no such file"),
+        (["search", "dog", "--in", "gone"], "gone: no such folder"),
+        (["search", "dog", "--sheet", "sheet.txt"], "sheet.txt"),
+        (["index", "gone"], "gone: no such folder"),
+        (["index", ".", "--batch-size", "none"], "batch-size"),
+        (["completion", "powershell"], "powershell"),
+        (["forget"], "PATH"),
+    ],
+)
+def test_wrong_use_is_told_and_ends_with_2(run: Run, indexed: Path, arguments: list[str], said: str):
+    done = run(*arguments, cwd=indexed)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["search", "dog"], ["status"], ["verify"], ["forget", "x"], ["index"]])
+def test_without_a_library_the_remedy_is_told(run: Run, tmp_path: Path, arguments: list[str]):
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 3
+    assert b"sightline index" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_is_told_in_one_line_and_whole_with_debug(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr("sightline.cli.status.library_path", fail)
+    done = CliRunner().invoke(cli, ["status"])
+    assert done.exit_code == 70
+    assert done.stderr.startswith("sightline: a bug in sightline")
+    assert done.stderr.count("\n") == 1
+    with pytest.raises(RuntimeError, match="odd"):
+        CliRunner().invoke(cli, ["--debug", "status"], catch_exceptions=False)
+
+
+def test_results_go_to_stdout_and_remarks_to_stderr(run_process: Run, indexed: Path):
+    done = run_process("search", "dog", "--json", "-n", "3", cwd=indexed)
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(rows(done.stdout)) == 3
+    assert b"{" not in done.stderr
+
+
+def test_exit_codes_reach_the_shell(run_process: Run, indexed: Path, tmp_path: Path):
+    assert run_process("search", "./gone.jpg", cwd=indexed).returncode == 2
+    assert run_process("search", "dog", cwd=tmp_path).returncode == 3
+
+
+# ---- search ----
+
+
+def test_words_need_no_quotes(run: Run, indexed: Path):
+    unquoted = run("search", "a", "dog", "on", "grass", "--json", cwd=indexed)
+    quoted = run("search", "a dog on grass", "--json", cwd=indexed)
+    assert unquoted.stdout == quoted.stdout
+    assert len(rows(quoted.stdout)) == 10
+
+
+def test_json_has_path_score_and_relevance(run: Run, indexed: Path):
+    first = rows(run("search", "dog", "--json", cwd=indexed).stdout)[0]
+    assert Path(str(first["path"])).is_file()
+    assert {"width", "height", "taken_at", "camera", "size"} <= set(first)
+    assert -1 <= float(str(first["score"])) <= 1
+    assert 0 <= float(str(first["relevance"])) <= 1
+
+
+def test_results_come_best_first_and_every_image_can_be_had(run: Run, indexed: Path):
+    found = rows(run("search", "dog", "--json", "--limit", "1000", cwd=indexed).stdout)
+    scores = [float(str(row["score"])) for row in found]
+    assert len(found) == 25
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_example_and_its_copies_are_left_out(run: Run, pictures: Path):
+    copy = pictures / "copy of red.jpg"
+    copy.write_bytes((pictures / "red square.jpg").read_bytes())
+    assert run("index", pictures).returncode == 0
+    found = names(run("search", "./red square.jpg", "--json", "-n", "100", cwd=pictures).stdout)
+    assert len(found) == 24
+    assert not {"red square.jpg", "copy of red.jpg"} & set(found)
+
+
+def test_an_example_from_elsewhere_finds_itself(run: Run, indexed: Path, tmp_path: Path):
+    from PIL import Image
+
+    with Image.open(indexed / "blue.png") as image:
+        image.save(tmp_path / "other.bmp")
+    found = rows(run("search", "--like", tmp_path / "other.bmp", "--json", cwd=indexed).stdout)
+    assert Path(str(found[0]["path"])).name == "blue.png"
+    assert float(str(found[0]["score"])) > 0.99
+
+
+def test_mixtures_and_negatives_change_the_answer(run: Run, indexed: Path):
+    answers = {
+        run("search", *arguments, "--paths", cwd=indexed).stdout
+        for arguments in (
+            ["dog"],
+            ["dog", "--without", "people"],
+            ["dog", "+", "./blue.png"],
+            ["3:dog", "./blue.png"],
+        )
+    }
+    assert len(answers) == 4
+
+
+def test_filters_act_before_the_cut(run: Run, indexed: Path):
+    found = names(run("search", "dog", "--in", "2023", "--json", "-n", "2", cwd=indexed).stdout)
+    assert sorted(found) == ["old.jpg", "wide.webp"]
+    assert names(run("search", "dog", "--min-width", "600", "--json", cwd=indexed).stdout) == ["wide.webp"]
+    assert len(names(run("search", "dog", "--after", "2020", "--json", cwd=indexed).stdout)) == 10
+    assert names(run("search", "dog", "--before", "2020", "--json", cwd=indexed).stdout) == []
+
+
+def test_an_empty_answer_is_no_failure_and_is_said(run: Run, indexed: Path):
+    done = run("search", "dog", "--camera", "Nikon", cwd=indexed)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"no image" in done.stderr
+
+
+def test_scores_can_be_cut(run: Run, indexed: Path):
+    whole = rows(run("search", "dog", "--json", cwd=indexed).stdout)
+    middle = float(str(whole[4]["score"]))
+    cut = rows(run("search", "dog", "--json", "--min-score", str(middle - 1e-5), cwd=indexed).stdout)
+    assert cut == whole[:5]
+    assert run("search", "dog", "--min-relevance", "1", cwd=indexed).stdout == b""
+
+
+def test_lines_are_score_relevance_path(run: Run, indexed: Path):
+    line = run("search", "dog", cwd=indexed).stdout.decode().splitlines()[0].split("\t")
+    assert len(line) == 3
+    assert Path(line[2]).is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_of_any_bytes_come_out_as_they_are(run: Run, pictures: Path):
+    odd = os.fsencode(pictures) + b"/caf\xe9\n\x1b[31m.jpg"
+    Path(os.fsdecode(odd)).write_bytes((pictures / "blue.png").read_bytes())
+    assert run("index", pictures).returncode == 0
+    null = run("search", "dog", "-0", "-n", "100", cwd=pictures).stdout
+    assert odd in null.split(b"\0")
+    lines = run("search", "dog", "--json", "-n", "100", cwd=pictures).stdout
+    assert odd in [os.fsencode(str(row["path"])) for row in rows(lines)]
+    shown = run("search", "dog", "-n", "100", cwd=pictures).stdout
+    assert b"\x1b" not in shown
+    assert b"caf\\xe9\\n\\x1b[31m.jpg" in shown
+
+
+def test_sheet_and_page_are_written_and_stdout_stays_clean(run: Run, indexed: Path, tmp_path: Path):
+    sheet, html = tmp_path / "s.png", tmp_path / "p.html"
+    done = run("search", "dog", "--json", "--sheet", sheet, "--html", html, cwd=indexed)
+    assert len(rows(done.stdout)) == 10
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert html.read_text(encoding="utf-8").count("data:image/jpeg") == 10
+    assert str(sheet).encode() in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_told(run: Run, indexed: Path):
+    done = run("search", "dog", "--html", "/nowhere/at/all.html", cwd=indexed)
+    assert done.returncode == 1
+    assert b"/nowhere/at/all.html" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*getdata:DeprecationWarning")  # in textual-image, which follows Pillow
+def test_preview_shows_blocks_where_the_terminal_has_no_images(run: Run, indexed: Path):
+    done = run("search", "dog", "-n", "2", "--preview", cwd=indexed)
+    assert done.returncode == 0
+    assert done.stdout.count(b"\n") > 10
+
+
+def test_another_model_is_refused_with_the_remedy(run: Run, indexed: Path):
+    done = run("search", "dog", "--model", "ViT-B-32/openai", cwd=indexed)
+    assert done.returncode == 3
+    assert b"leave --model out" in done.stderr
+
+
+def test_a_closed_pipe_is_silent(environment: dict[str, str], indexed: Path):
+    command = f"'{sys.executable}' -m sightline search dog --paths -n 100 | (exec 0<&-; sleep 0.1)"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=indexed,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+# ---- which library ----
+
+
+def test_library_is_found_upwards_by_variable_and_by_option(run: Run, indexed: Path, tmp_path: Path):
+    upwards = run("search", "dog", "--paths", cwd=indexed / "2023" / "deep")
+    by_variable = run("search", "dog", "--paths", cwd=tmp_path, SIGHTLINE_LIBRARY=str(indexed))
+    by_option = run("search", "dog", "--paths", "--library", indexed / ".sightline", cwd=tmp_path)
+    assert upwards.stdout
+    assert upwards.stdout == by_variable.stdout == by_option.stdout
+
+
+def test_option_wins_over_variable(run: Run, indexed: Path, tmp_path: Path):
+    done = run("status", "--library", indexed, "--json", cwd=tmp_path, SIGHTLINE_LIBRARY="/nowhere")
+    assert rows(done.stdout)[0]["library"] == str(indexed / ".sightline")
+    assert run("status", cwd=indexed, SIGHTLINE_LIBRARY="/nowhere").returncode == 3
+
+
+# ---- index ----
+
+
+def test_index_ends_with_a_summary(run: Run, pictures: Path):
+    (pictures / "blue.png").rename(pictures / "azure.png")
+    (pictures / "many" / "00.jpg").unlink()
+    done = run("index", pictures, "--json")
+    summary = rows(done.stdout)[-1]
+    counts = {key: summary[key] for key in ("indexed", "unchanged", "moved", "removed", "skipped")}
+    assert counts == {"indexed": 0, "unchanged": 23, "moved": 1, "removed": 1, "skipped": 1}
+    assert float(str(summary["seconds"])) > 0
+    assert b"1 moved" in done.stderr
+
+
+def test_quiet_index_says_nothing(run: Run, pictures: Path):
+    done = run("index", pictures, "--quiet")
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_skipped_files_are_listed_with_reasons(run: Run, pictures: Path):
+    listed = run("index", pictures, "--show-skipped").stderr.decode()
+    assert "broken.jpg\tdamaged" in listed
+    shown = run("status", "--skipped", cwd=pictures).stdout.decode()
+    assert shown.count("\n") == 1
+    assert "broken.jpg\tdamaged" in shown
+
+
+def test_index_below_a_library_belongs_to_it(run: Run, pictures: Path):
+    assert run("index", pictures / "2023").returncode == 0
+    assert not (pictures / "2023" / ".sightline").exists()
+
+
+def test_index_without_folder_takes_the_librarys(run: Run, pictures: Path):
+    (pictures / "blue.png").unlink()
+    done = run("index", "--json", cwd=pictures / "2023")
+    assert rows(done.stdout)[-1]["removed"] == 1
+
+
+def test_library_elsewhere_leaves_the_folder_alone(run: Run, model: Path, tmp_path: Path, pictures: Path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "a b.png").write_bytes((pictures / "blue.png").read_bytes())
+    library = tmp_path / "lib"
+    assert run("index", alone, "--library", library, "--model", model).returncode == 0
+    assert [path.name for path in alone.iterdir()] == ["a b.png"]
+    assert names(run("search", "dog", "--json", "--library", library, cwd=tmp_path).stdout) == ["a b.png"]
+
+
+def test_several_folders_need_one_library(run: Run, tmp_path: Path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    done = run("index", "one", "two", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"--library" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise there")
+def test_ctrl_c_ends_in_order(environment: dict[str, str], run: Run, model: Path, tmp_path: Path):
+    folder = tmp_path / "lots"
+    paint(folder, [f"{number:04}.png" for number in range(400)])
+    command = [sys.executable, "-m", "sightline", "index", str(folder), "--model", str(model)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (folder / ".sightline" / "catalog.sqlite").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err.decode()
+    assert b"Traceback" not in err
+    assert b"kept" in err
+    finished = rows(run("index", folder, "--json", "--model", model).stdout)[-1]
+    assert int(str(finished["indexed"])) + int(str(finished["unchanged"])) == 400
+
+
+# ---- the other commands ----
+
+
+def test_status_counts(run: Run, indexed: Path):
+    status = rows(run("status", "--json", cwd=indexed).stdout)[0]
+    assert (status["images"], status["files"], sum(status["skipped"].values())) == (25, 25, 1)  # type: ignore[attr-defined]
+    assert b"25" in run("status", cwd=indexed).stdout
+
+
+def test_forgotten_images_leave_the_results_and_stay_on_disk(run: Run, pictures: Path):
+    done = run("forget", "many", "blue.png", cwd=pictures)
+    assert done.returncode == 0
+    assert len(names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)) == 4
+    assert (pictures / "blue.png").is_file()
+
+
+def test_verify_repairs_a_torn_index(run: Run, pictures: Path):
+    assert run("verify", cwd=pictures).returncode == 0
+    for file in (pictures / ".sightline" / "vectors").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    assert run("verify", "--check", cwd=pictures).returncode == 1
+    assert run("verify", cwd=pictures).returncode == 0
+    assert run("verify", "--check", cwd=pictures).returncode == 0
+
+
+def test_a_search_that_fails_while_the_model_is_loading_ends_with_its_own_exit_code(run: Run, pictures: Path):
+    for file in (pictures / ".sightline" / "vectors").iterdir():
+        file.unlink()
+    catalog = pictures / ".sightline" / "catalog.sqlite"
+    content = bytearray(catalog.read_bytes())
+    content[8192 * 2 :] = b"\xff" * len(content[8192 * 2 :])  # the encoder's row stays readable or not
+    catalog.write_bytes(content)
+    ends = {run("search", "dog", cwd=pictures).returncode for _ in range(5)}
+    assert ends == {3}
+
+
+def test_models_are_listed(run: Run, tmp_path: Path):
+    listed = rows(run("models", "--json", cwd=tmp_path).stdout)
+    assert "builtin" in [row["name"] for row in listed]
+    assert b"builtin" in run("models", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_and_installed(run: Run, tmp_path: Path, shell: str):
+    script = run("completion", shell, cwd=tmp_path).stdout
+    assert b"_SIGHTLINE_COMPLETE" in script
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
+    assert run("completion", shell, "--install", cwd=tmp_path, **home).returncode == 0
+    assert [path.read_bytes() for path in tmp_path.rglob("*sightline*") if path.is_file()] == [script]
+
+
+def test_completion_completes(run_process: Run, tmp_path: Path):
+    words = {"COMP_WORDS": "sightline sea", "COMP_CWORD": "1", "_SIGHTLINE_COMPLETE": "bash_complete"}
+    assert run_process(cwd=tmp_path, **words).stdout == b"plain,search\n"

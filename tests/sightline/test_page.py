@@ -1,0 +1,54 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from sightline.page import page
+
+from .answers import make_answer, make_images
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+def test_page_holds_its_images_and_asks_the_network_for_nothing(tmp_path: Path):
+    html = page(make_answer(make_images(tmp_path)))
+    sources = [attrs["src"] or "" for tag, attrs in read(html).tags if tag == "img" and "src" in attrs]
+    assert len(sources) == 4
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert not re.search(r"(src|href)=.https?:|url\(", html)
+
+
+def test_names_and_queries_cannot_become_markup(tmp_path: Path):
+    reader = read(page(make_answer(make_images(tmp_path))))
+    assert not [tag for tag, _ in reader.tags if tag in ("i",)]
+    assert not [attrs for _, attrs in reader.tags if "onerror" in attrs]
+    assert "a red <i>dog</i>" in reader.text
+
+
+def test_a_query_that_looks_like_a_template_stays_a_query(tmp_path: Path):
+    html = page(make_answer([], query="{{figures}} {{nonsense}}"))
+    assert "{{figures}} {{nonsense}}" in read(html).text
+
+
+def test_what_is_gone_or_does_not_match_is_said(tmp_path: Path):
+    html = page(make_answer([tmp_path / "gone.jpg"], nothing_matches=True))
+    assert "cannot be read" in html
+    assert "Nothing matches well" in html
