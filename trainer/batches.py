@@ -1,6 +1,6 @@
 """Batches: which pairs a training step sees, with chance in crop, colour, caption and wording."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +44,18 @@ class Batch:
     text_keys: Tensor  # (m,) int64
 
 
-def batches(shares: Sequence[Share], *, size: int, seed: int, first_step: int = 0) -> Iterator[Batch]:
-    """Draw batches without end. Step n is the same whether or not the run was resumed before it."""
+def batches(
+    shares: Sequence[Share], *, size: Callable[[int], int], seed: int, first_step: int = 0
+) -> Iterator[Batch]:
+    """Draw batches without end; size gives the side in pixels for a step, 0, 1, ...
+
+    Step n is the same whether or not the run was resumed before it.
+    """
     offsets = np.cumsum([0] + [len(share.pairs.texts) for share in shares])
     step = first_step
     while True:
         chance = np.random.default_rng((seed, step))
-        yield _draw(shares, offsets, size, chance)
+        yield _draw(shares, offsets, size(step), chance)
         step += 1
 
 

@@ -1,7 +1,8 @@
 """The recipe of the built-in model: data, settings and the command that trains and exports it.
 
-    python -m trainer.builtin_recipe --data DATA --run RUN_FOLDER            train, or go on training
-    python -m trainer.builtin_recipe --data DATA --run RUN_FOLDER --export   measure, write the model's files
+    python -m trainer.builtin_recipe --data DATA --run RUN_FOLDER
+
+trains, or goes on training, and in the end measures the model and writes its files into the package.
 
 DATA holds pairs/flickr8k-{train,dev}.tar, labelled/tiny-imagenet-train.tar, tiny-imagenet-classes.json and
 labelled/caltech101-train.tar. The figures of a run are in docs/builtin-model.md.
@@ -38,6 +39,7 @@ CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
 HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
 CHECKPOINT_EVERY = 100  # steps, about two minutes on two cores
 EVALUATE_EVERY = 500
+SMALL_SIZE, SMALL_STEPS, FULL_SIZE = 48, 2300, 64  # pixels, steps, pixels
 # Pixels of captioned images in memory: crops of it come near 64, so that scaling leaves no moiré.
 SOURCE_SIZE = 80
 SEED = 20261121
@@ -184,10 +186,9 @@ def measure(model: nn.Module, tokenizer: Tokenizer, data: Data) -> tuple[Recall,
     return recall, top_1
 
 
-def run(data_folder: Path, run_folder: Path, schedule: Schedule, *, image_size: int) -> None:
+def run(data: Data, run_folder: Path, schedule: Schedule) -> None:
     """Train, or go on training, with a checkpoint every two minutes."""
     run_folder.mkdir(parents=True, exist_ok=True)
-    data = read_data(data_folder)
     tokenizer = make_tokenizer(data)
     tokenizer.save(str(run_folder / "tokenizer.json"))
     model = make_model()
@@ -210,15 +211,19 @@ def run(data_folder: Path, run_folder: Path, schedule: Schedule, *, image_size: 
                 "step %d minutes %.1f %s top-1 %.3f", progress.step, progress.seconds / 60, recall, top_1
             )
 
-    stream = batches(shares, size=image_size, seed=SEED, first_step=start.step)
+    stream = batches(shares, size=_image_size, seed=SEED, first_step=start.step)
     train(model, optimizer, tokenizer, stream, schedule, start=start, on_step=on_step)
 
 
-def export(data_folder: Path, run_folder: Path) -> None:
+def _image_size(step: int) -> int:
+    """Most of the way is gone at a smaller size, where an image costs half."""
+    return SMALL_SIZE if step < SMALL_STEPS else FULL_SIZE
+
+
+def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
     """Measure the newest checkpoint; write float16 weights and tokenizer where the product reads them."""
     from safetensors.torch import save_file
 
-    data = read_data(data_folder)
     tokenizer = Tokenizer.from_file(str(run_folder / "tokenizer.json"))
     model = make_model()
     progress = load_checkpoint(run_folder / "checkpoint.pt", model, make_optimizer(model, weight_decay=0.1))
@@ -226,8 +231,10 @@ def export(data_folder: Path, run_folder: Path) -> None:
     model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in half.items()})
     recall, top_1 = measure(model, tokenizer, data)
     log.info("%s, float16 weights: %s top-1 %.3f", progress, recall, top_1)
-    save_file(half, BUILTIN_FOLDER / "open_clip_model.safetensors", metadata={"format": "pt"})
-    tokenizer.save(str(BUILTIN_FOLDER / "tokenizer.json"))
+    weights = folder / "open_clip_model.safetensors"
+    save_file(half, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # safetensors writes for its owner alone
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
@@ -239,19 +246,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the built-in model.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and tokenizer")
-    parser.add_argument("--steps", type=int, default=3600)
-    parser.add_argument("--decay-steps", type=int, default=1200)
-    parser.add_argument(
-        "--image-size", type=int, default=64, help="pixels; smaller is faster, for early steps"
-    )
-    parser.add_argument("--export", action="store_true", help="write the model's files instead of training")
+    parser.add_argument("--steps", type=int, default=3600, help="more of them make a better model")
+    parser.add_argument("--decay-steps", type=int, default=2600, help="how many of them the rate falls for")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if arguments.export:
-        export(arguments.data, arguments.run)
-        return
     schedule = Schedule(arguments.steps, warmup_steps=200, decay_steps=arguments.decay_steps, peak=2e-3)
-    run(arguments.data, arguments.run, schedule, image_size=arguments.image_size)
+    data = read_data(arguments.data)
+    run(data, arguments.run, schedule)
+    export(data, arguments.run)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def run(
     model = TinyModel()
     optimizer = make_optimizer(model, weight_decay=0.0)
     start = load_checkpoint(start_from, model, optimizer) if start_from else Progress(0, 0, 0.0)
-    stream = batches([Share(colours, 8, 2)], size=8, seed=5, first_step=start.step)
+    stream = batches([Share(colours, 8, 2)], size=lambda _: 8, seed=5, first_step=start.step)
     reports: list[StepReport] = []
     schedule = Schedule(steps, warmup_steps=5, decay_steps=0, peak=0.02)
     train(model, optimizer, tokenizer, stream, schedule, start=start, on_step=reports.append)
@@ -107,21 +107,21 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
 
 def test_the_same_step_draws_the_same_batch(colours: PairSet) -> None:
     share = Share(colours, 6, 1)
-    stream = batches([share], size=8, seed=3)
+    stream = batches([share], size=lambda _: 8, seed=3)
     next(stream)
     second = next(stream)
-    again = next(batches([share], size=8, seed=3, first_step=1))
+    again = next(batches([share], size=lambda _: 8, seed=3, first_step=1))
     assert again.texts == second.texts
     torch.testing.assert_close(again.pixels, second.pixels)
 
 
 def test_every_image_of_a_batch_has_a_text(colours: PairSet) -> None:
-    batch = next(batches([Share(colours, 6, 1), Share(colours, 4, 0)], size=8, seed=3))
+    batch = next(batches([Share(colours, 6, 1), Share(colours, 4, 0)], size=lambda _: 8, seed=3))
     assert set(batch.image_keys.tolist()) <= set(batch.text_keys.tolist())
 
 
 def test_two_sources_never_share_a_key(colours: PairSet) -> None:
-    batch = next(batches([Share(colours, 20, 0), Share(colours, 20, 0)], size=8, seed=3))
+    batch = next(batches([Share(colours, 20, 0), Share(colours, 20, 0)], size=lambda _: 8, seed=3))
     assert set(batch.image_keys[:20].tolist()).isdisjoint(batch.image_keys[20:].tolist())
 
 

@@ -1,0 +1,89 @@
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.encoders.loading import load_encoder
+from trainer.builtin_recipe import CONFIG_FILE, encode_texts, export, make_model, read_data, run
+from trainer.checkpoint import load_checkpoint
+from trainer.loop import Schedule, make_optimizer
+
+NAMES = {"n1": "goldfish, Carassius auratus", "n2": "tabby, tabby cat", "n3": "bullet train, bullet"}
+
+
+def picture(seed: int) -> bytes:
+    patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(patches).resize((64, 64)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_shard(path: Path, members: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def captioned(count: int) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    for number in range(count):
+        captions = [f"picture {number} has {word} patches" for word in ("many", "bright", "odd")]
+        members[f"{number}.png"] = picture(number)
+        members[f"{number}.json"] = json.dumps({"captions": captions}).encode()
+    return members
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make as little data as the recipe's batches can be drawn from, in the form it expects."""
+    folder = tmp_path_factory.mktemp("data")
+    write_shard(folder / "pairs/flickr8k-train.tar", captioned(96))
+    write_shard(folder / "pairs/flickr8k-dev.tar", captioned(12))
+    classes = {f"{wnid}/{n}.png": picture(n) for wnid in NAMES for n in range(50)}
+    write_shard(folder / "labelled/tiny-imagenet-train.tar", classes)
+    (folder / "labelled/tiny-imagenet-classes.json").write_text(json.dumps(NAMES))
+    objects = {f"{name}/{n}.png": picture(n) for name in ("Faces", "car_side") for n in range(14)}
+    write_shard(folder / "labelled/caltech101-train.tar", objects | {"BACKGROUND_Google/1.png": picture(1)})
+    return folder
+
+
+def test_what_is_measured_is_never_trained_on(data_folder: Path) -> None:
+    data = read_data(data_folder)
+    assert len(data.held_out) == 15
+    assert len(data.classes) == 135
+
+
+def test_folder_names_that_are_no_english_are_translated_or_left_out(data_folder: Path) -> None:
+    assert read_data(data_folder).objects.texts == (("face", "person's face"), ("car", "side of a car"))
+
+
+def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    data = read_data(data_folder)
+    run(data, tmp_path / "run", Schedule(1, warmup_steps=1, decay_steps=1, peak=1e-3))
+    run(data, tmp_path / "run", Schedule(2, warmup_steps=1, decay_steps=1, peak=1e-3))
+    model = make_model()
+    progress = load_checkpoint(tmp_path / "run/checkpoint.pt", model, make_optimizer(model, weight_decay=0.1))
+    assert progress.step == 2
+
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    shutil.copy(CONFIG_FILE, exported)
+    export(data, tmp_path / "run", exported)
+    encoder = load_encoder(str(exported), device="cpu", runtime="torch")
+    texts = ["a goldfish", "Many bright patches, ünïcode 🐟"]
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(exported / "tokenizer.json"))
+    trained = encode_texts(model.eval(), tokenizer, texts)
+    # The weights are shipped in float16.
+    assert (encoder.encode_texts(texts) * trained).sum(axis=1).min() > 0.999
