@@ -7,8 +7,6 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..errors import LibraryBusy, LibraryReadOnly
 
 
@@ -21,12 +19,16 @@ class WriterLock:
     """
 
     def __init__(self, library: Path) -> None:
+        from filelock import FileLock  # brings asyncio, which a search need not wait for
+
         self._library = library
         self._holder = library / "lock.json"
         self._lock = FileLock(library / "lock", timeout=0, thread_local=False)
 
     def acquire(self) -> None:
         """Take the lock or raise LibraryBusy at once."""
+        from filelock import Timeout
+
         try:
             self._lock.acquire()
         except Timeout:
