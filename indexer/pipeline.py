@@ -155,9 +155,9 @@ class _Run:
 
     def _choose_encoder(self) -> StoredEncoder:
         """Find which encoder this run is for, without loading it when the library knows."""
-        known = {stored.card.name: stored for stored in self.writer.encoders()}
-        if self.settings.model is None and known:
-            return self.writer.default_encoder()
+        current = self.writer.current_encoder()
+        if self.settings.model is None and current is not None:
+            return current
         name = self.settings.model or "auto"
         if name == "auto":
             name = choose_auto(self.on_notice, self.settings.device)
@@ -331,7 +331,7 @@ class _Run:
 
 
 def summary_as_dict(summary: IndexSummary) -> dict[str, Any]:
-    """Give a summary as plain JSON values; what `index --json` prints."""
+    """Give a summary as plain JSON values, for `index --json` and for the catalog's note of its last run."""
     return {
         "indexed": summary.indexed,
         "unchanged": summary.unchanged,
@@ -341,7 +341,7 @@ def summary_as_dict(summary: IndexSummary) -> dict[str, Any]:
         "seconds": round(summary.seconds, 3),
         "encoder_seconds": round(summary.encoder_seconds, 3),
         "skipped_reasons": dict(summary.skipped_reasons),
-        "unreadable": {str(folder.path): folder.reason for folder in summary.unreadable},
+        "unreadable": [{"path": str(folder.path), "reason": folder.reason} for folder in summary.unreadable],
         "interrupted": summary.interrupted,
     }
 

@@ -66,7 +66,9 @@ def as_library(path: Path) -> Path:
 
 def _is_ours(entry: Path) -> bool:
     """Tell what a run that was killed early leaves in a library."""
-    return entry.name in ("lock", "vectors", "backups") or entry.name.startswith("catalog.sqlite")
+    return entry.name in ("lock", "lock.json", "vectors", "backups") or entry.name.startswith(
+        "catalog.sqlite"
+    )
 
 
 def is_library(folder: Path) -> bool:

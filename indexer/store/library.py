@@ -111,11 +111,15 @@ class LibraryReader:
         with self.reading() as connection:
             return catalog.get_encoders(connection)
 
-    def default_encoder(self) -> StoredEncoder:
-        """Give the encoder last indexed with; raise LibraryEmpty when it has no image."""
+    def current_encoder(self) -> StoredEncoder | None:
+        """Give the encoder last indexed with, also when it has no image yet; None before the first run."""
         with self.reading() as connection:
             id = catalog.get_setting(connection, "default_encoder")
-            found = catalog.get_encoder(connection, int(id)) if id else None
+            return catalog.get_encoder(connection, int(id)) if id else None
+
+    def default_encoder(self) -> StoredEncoder:
+        """Give the encoder last indexed with; raise LibraryEmpty when it has no image."""
+        found = self.current_encoder()
         if found is None or not found.images:
             raise LibraryEmpty(self.path)
         return found

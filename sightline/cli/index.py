@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ from .options import AnyPath, library_option
 
 if TYPE_CHECKING:
     from indexer.pipeline import Progress
-    from indexer.records import IndexSummary
 
 EPILOG = """\b
 Examples:
@@ -83,7 +81,7 @@ def command(
 
     place = library_to_write(library, os.environ, Path.cwd(), folders)
 
-    from indexer.pipeline import IndexSettings, index_folders
+    from indexer.pipeline import IndexSettings, index_folders, summary_as_dict
 
     from .. import show
 
@@ -106,7 +104,7 @@ def command(
             place, folders, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
     if as_json:
-        show.json_lines([_as_dict(summary, place)])
+        show.json_lines([{**summary_as_dict(summary), "library": str(place)}])
     if not quiet:
         show.summary(summary, place)
     if show_skipped:
@@ -155,16 +153,6 @@ def _progress(
             yield callbacks
     else:
         yield (lambda progress: None), ((lambda text: None) if quiet else show.remark)
-
-
-def _as_dict(summary: "IndexSummary", place: Path) -> dict[str, object]:
-    values = asdict(summary)
-    values["seconds"] = round(summary.seconds, 3)
-    values["skipped_reasons"] = dict(summary.skipped_reasons)
-    values["unreadable"] = [
-        {"path": str(folder.path), "reason": folder.reason} for folder in summary.unreadable
-    ]
-    return {**values, "library": str(place)}
 
 
 def _list_skipped(place: Path) -> None:

@@ -10,7 +10,7 @@ from indexer import pipeline
 from indexer.errors import FolderMissing
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import IndexSummary
-from indexer.store.library import open_library
+from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
 
@@ -180,6 +180,20 @@ def test_a_missing_folder_says_so_before_anything_is_made(library: Path, tmp_pat
 def test_a_folder_with_nothing_in_it_is_no_error(library: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert counts(run(library, tmp_path / "empty")) == (0, 0, 0, 0, 0)
+
+
+def test_a_library_that_holds_no_image_yet_takes_its_first_ones(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    run(library, tmp_path / "photos")  # as after a run that was killed before its first commit
+    make_pictures(tmp_path / "photos", 2)
+    assert counts(run(library, tmp_path / "photos", IndexSettings(workers=1))) == (2, 0, 0, 0, 0)
+
+
+def test_a_library_whose_images_were_all_forgotten_is_indexed_again(library: Path, photos: Path) -> None:
+    run(library, photos)
+    with open_for_writing(library, create=False) as writer:
+        writer.forget(photos)
+    assert counts(run(library, photos, IndexSettings(workers=1))) == (6, 0, 0, 0, 0)
 
 
 def test_stopping_keeps_what_is_done_and_removes_nothing(library: Path, photos: Path) -> None:

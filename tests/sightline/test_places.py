@@ -29,6 +29,7 @@ def test_a_new_place_becomes_the_library_and_a_folder_of_images_gets_one_inside(
 
 def test_what_a_killed_run_left_is_still_the_same_place(tmp_path: Path):
     (tmp_path / "lock").touch()
+    (tmp_path / "lock.json").touch()
     assert as_library(tmp_path) == tmp_path
 
 
