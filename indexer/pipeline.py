@@ -240,7 +240,6 @@ class _Run:
         for file, digest in zip(files, hashes, strict=True):
             if digest is not None and digest in embedded:
                 self.pending.linked.append((file, digest))
-                self.tally.linked += 1
             else:
                 yield file
 
@@ -279,9 +278,11 @@ class _Run:
 
     def _commit(self) -> None:
         pending, self.pending = self.pending, _Pending()
-        self.writer.commit(
+        newly_linked = self.writer.commit(
             self.stored, linked=pending.linked, encoded=pending.encoded, skipped=pending.skipped
         )
+        self.tally.linked += newly_linked
+        self.tally.unchanged += len(pending.linked) - newly_linked  # only their times had changed
 
     def _finish_scan(self) -> ScanOutcome:
         outcome = self.writer.finish_scan([folder.path for folder in self.tally.unreadable])

@@ -285,10 +285,11 @@ class LibraryWriter(LibraryReader):
         linked: Sequence[tuple[FoundFile, bytes]] = (),
         encoded: Sequence[EncodedImage] = (),
         skipped: Sequence[Skipped] = (),
-    ) -> None:
+    ) -> int:
         """Store a batch in one transaction: all of it, or none after a failure or a kill.
 
-        A linked file has a content that has a vector of this encoder already, given by its hash.
+        A linked file has a content that has a vector of this encoder already, given by its hash; the answer
+        counts those that did not hold that content before.
         """
         entries = [
             *(self._entry(file, sha, linked=True) for file, sha in linked),
@@ -296,10 +297,11 @@ class LibraryWriter(LibraryReader):
             *(self._entry(skip.file, None, skip_reason=skip.reason) for skip in skipped),
         ]
         if not entries:
-            return
+            return 0
         with self._writing() as connection:
             change = changes.commit_entries(connection, encoder.id, entries, encoded, int(time.time()))
             self._scan.note_commit(connection, ((entry.root_id, entry.path) for entry in entries), change)
+            return len(change.linked)
 
     def _entry(
         self, found: FoundFile, sha: bytes | None, *, linked: bool = False, skip_reason: str | None = None

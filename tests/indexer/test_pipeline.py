@@ -99,6 +99,16 @@ def test_a_changed_file_is_embedded_again(library: Path, photos: Path) -> None:
     assert changed == {"picture 0002.png"}
 
 
+def test_a_file_of_which_only_the_time_changed_counts_as_unchanged(
+    library: Path, photos: Path, request: pytest.FixtureRequest
+) -> None:
+    run(library, photos)
+    os.utime(photos / "picture 0002.png", (1e9, 1e9))
+    request.getfixturevalue("nothing_is_decoded")
+    assert counts(run(library, photos)) == (0, 6, 0, 0, 0)
+    assert counts(run(library, photos)) == (0, 6, 0, 0, 0)
+
+
 def test_a_deleted_file_leaves_and_returns_without_being_decoded(
     library: Path, photos: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
