@@ -84,7 +84,7 @@ def _builtin_entry(exports: Mapping[str, Towers]) -> ModelEntry:
         size_megabytes=None if size is None else round(size, 1),
         imagenet_top_1=None,
         coco_recall_at_5=None,
-        note="ships with sightline; small and quick, knows everyday things",
+        note="ships with sightline; small and quick, still weak at finding",
     )
 
 
