@@ -27,52 +27,59 @@ TRAINING_TEMPLATES = (
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A source of pairs and how many of its images, and of its other names, go into each batch."""
+    """A source of pairs, and how much of it goes into each batch."""
 
     pairs: PairSet
     images: int
     extra_texts: int  # names drawn besides those of the images: negatives
+    texts_per_group: int = 1  # how many captions of an image, or wordings of a name
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step learns from; keys are equal where image and text belong together."""
 
+    step: int
     pixels: Tensor  # (n, 3, size, size) float32, normalised
     texts: list[str]  # m
     image_keys: Tensor  # (n,) int64
     text_keys: Tensor  # (m,) int64
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
 
 def batches(
-    shares: Sequence[Share], *, size: Callable[[int], int], seed: int, first_step: int = 0
+    shares: Callable[[int], Sequence[Share]], *, size: Callable[[int], int], seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
-    """Draw batches without end; size gives the side in pixels for a step, 0, 1, ...
+    """Draw batches without end; shares and size (the side in pixels) are asked for each step, 0, 1, ...
 
     Step n is the same whether or not the run was resumed before it.
     """
-    offsets = np.cumsum([0] + [len(share.pairs.texts) for share in shares])
     step = first_step
     while True:
-        chance = np.random.default_rng((seed, step))
-        yield _draw(shares, offsets, size(step), chance)
+        yield _draw(step, shares(step), size(step), np.random.default_rng((seed, step)))
         step += 1
 
 
-def _draw(
-    shares: Sequence[Share], offsets: NDArray[np.int64], size: int, chance: np.random.Generator
-) -> Batch:
+def key_offsets(sets: Sequence[PairSet]) -> list[int]:
+    """Give what is added to each set's group numbers so that no two sets share a key."""
+    return [sum(len(pairs.texts) for pairs in sets[:index]) for index in range(len(sets))]
+
+
+def _draw(step: int, shares: Sequence[Share], size: int, chance: np.random.Generator) -> Batch:
     pixels, texts = [], []
     image_keys, text_keys = [], []
-    for share, offset in zip(shares, offsets, strict=False):
+    for share, offset in zip(shares, key_offsets([share.pairs for share in shares]), strict=True):
         rows = chance.choice(len(share.pairs), share.images, replace=False)
         groups = share.pairs.groups[rows]
         pixels.append(augment(share.pairs.pixels[rows], size, chance))
         image_keys.append(groups + offset)
         drawn = _groups_to_name(groups, share, chance)
-        texts += [_word(share.pairs, group, chance) for group in drawn]
-        text_keys.append(drawn + offset)
+        texts += [text for group in drawn for text in word(share.pairs, group, share.texts_per_group, chance)]
+        text_keys.append(np.repeat(drawn, share.texts_per_group) + offset)
     return Batch(
+        step,
         torch.cat(pixels),
         texts,
         torch.from_numpy(np.concatenate(image_keys)),
@@ -89,19 +96,21 @@ def _groups_to_name(
     return np.concatenate([present, extra])
 
 
-def _word(pairs: PairSet, group: int, chance: np.random.Generator) -> str:
+def word(pairs: PairSet, group: int, count: int, chance: np.random.Generator) -> list[str]:
+    """Draw `count` texts of a group, different ones while there are enough; names go into templates."""
     options = pairs.texts[group]
-    text = options[chance.integers(len(options))]
+    drawn = [options[index] for index in chance.choice(len(options), count, replace=count > len(options))]
     if not pairs.are_names:
-        return text
-    return TRAINING_TEMPLATES[chance.integers(len(TRAINING_TEMPLATES))].format(text)
+        return drawn
+    templates = chance.choice(len(TRAINING_TEMPLATES), count, replace=False)
+    return [TRAINING_TEMPLATES[t].format(text) for t, text in zip(templates, drawn, strict=True)]
 
 
 def augment(pixels: NDArray[np.uint8], size: int, chance: np.random.Generator) -> Tensor:
-    """Crop (at least .55 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
+    """Crop (at least .45 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
     n = len(pixels)
     images = normalise(pixels)
-    side = np.sqrt(chance.uniform(0.55, 1.0, n))
+    side = np.sqrt(chance.uniform(0.45, 1.0, n))
     stretch = np.exp(chance.uniform(-0.5, 0.5, n) * np.log(4 / 3))
     scale_x, scale_y = np.minimum(side * stretch, 1.0), np.minimum(side / stretch, 1.0)
     theta = np.zeros((n, 2, 3), dtype=np.float32)

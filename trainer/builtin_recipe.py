@@ -20,14 +20,16 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
-from .batches import Share, batches, normalise
+from .batches import Batch, Share, batches, normalise
+from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
+from .learner import Learner, RememberedTexts, WordTargets, tokenize
 from .loop import Schedule, StepReport, make_optimizer, train
 from .pairs import PairSet, hold_out, read_captioned, read_labelled
 from .vocabulary import learn_vocabulary
@@ -39,7 +41,13 @@ CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
 HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
 CHECKPOINT_EVERY = 100  # steps, about two minutes on two cores
 EVALUATE_EVERY = 500
-SMALL_SIZE, SMALL_STEPS, FULL_SIZE = 48, 2300, 64  # pixels, steps, pixels
+# An image costs a quarter at 32 px and half at 48: most is learned there, the rest at the shipped size.
+SIZES = ((32, 0.40), (48, 0.66), (64, 1.0))  # pixels, and up to which share of the steps
+UNLOCK_TEXT_AT = 0.55  # share of the steps; until then the text tower stays as the captions taught it
+TEXT_STEPS = 800
+WEIGHT_DECAY = 0.1
+PEAK_RATE, CAPTIONS_RATE = 4e-3, 1e-3
+TEXT_SHARE = 0.3  # of the rate, for a text tower that knows its captions already
 # Pixels of captioned images in memory: crops of it come near 64, so that scaling leaves no moiré.
 SOURCE_SIZE = 80
 SEED = 20261121
@@ -74,6 +82,11 @@ class Data:
     classes: PairSet  # tiny-imagenet
     dev: PairSet  # Flickr8k dev: never trained on
     held_out: PairSet  # the last of each tiny-imagenet class: never trained on
+
+    @property
+    def learned_from(self) -> list[PairSet]:
+        """The sets in the order of a batch."""
+        return [self.captioned, self.objects, self.classes]
 
 
 def read_data(folder: Path) -> Data:
@@ -112,12 +125,7 @@ def model_config() -> dict[str, Any]:
 def make_tokenizer(data: Data) -> Tokenizer:
     """Learn the vocabulary from the training captions and class names."""
     text_config = model_config()["text_cfg"]
-    texts = [
-        text
-        for pairs in (data.captioned, data.objects, data.classes)
-        for group in pairs.texts
-        for text in group
-    ]
+    texts = [text for pairs in data.learned_from for group in pairs.texts for text in group]
     return learn_vocabulary(
         texts, size=text_config["vocab_size"], context_length=text_config["context_length"]
     )
@@ -165,15 +173,13 @@ def encode_texts(
     """Encode texts; (n, dim) float32 unit rows."""
     parts = []
     for start in range(0, len(texts), batch_size):
-        encodings = tokenizer.encode_batch(list(texts[start : start + batch_size]))
-        tokens = torch.tensor([encoding.ids for encoding in encodings])
+        tokens = tokenize(tokenizer, texts[start : start + batch_size])
         parts.append(model.encode_text(tokens, normalize=True))  # type: ignore[operator]
     return torch.cat(parts).numpy()
 
 
 def measure(model: nn.Module, tokenizer: Tokenizer, data: Data) -> tuple[Recall, float]:
     """Measure text-to-image recall on Flickr8k dev, and zero-shot top-1 on the held-out class photos."""
-    model.eval()
     captions = [text for group in data.dev.texts for text in group]
     own = np.repeat(np.arange(len(data.dev)), [len(group) for group in data.dev.texts])
     recall = text_to_image_recall(
@@ -181,60 +187,126 @@ def measure(model: nn.Module, tokenizer: Tokenizer, data: Data) -> tuple[Recall,
     )
     names = [synonyms[0] for synonyms in data.held_out.texts]
     classes = class_vectors(encode_texts(model, tokenizer, prompts(names)), len(TEMPLATES))
-    top_1 = zero_shot_top_1(encode_images(model, data.held_out), data.held_out.groups, classes)
-    model.train()
-    return recall, top_1
+    return recall, zero_shot_top_1(encode_images(model, data.held_out), data.held_out.groups, classes)
 
 
-def run(data: Data, run_folder: Path, schedule: Schedule) -> None:
-    """Train, or go on training, with a checkpoint every two minutes."""
-    run_folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer(data)
-    tokenizer.save(str(run_folder / "tokenizer.json"))
-    model = make_model()
-    optimizer = make_optimizer(model, weight_decay=0.1)
-    checkpoint = run_folder / "checkpoint.pt"
-    start = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress(0, 0, 0.0)
-    shares = [Share(data.captioned, 96, 0), Share(data.objects, 28, 10), Share(data.classes, 132, 20)]
+class Run:
+    """One run of the recipe: its folder, its data, and the learner as far as it has come."""
 
-    def on_step(report: StepReport) -> None:
-        progress = report.progress
-        last = progress.step == schedule.steps
-        if progress.step % 20 == 0:
-            rate = progress.samples / progress.seconds
-            log.info("step %d loss %.3f lr %.5f %.0f images/s", progress.step, report.loss, report.rate, rate)
-        if progress.step % CHECKPOINT_EVERY == 0 or last:
-            save_checkpoint(checkpoint, model, optimizer, progress)
-        if progress.step % EVALUATE_EVERY == 0 or last:
-            recall, top_1 = measure(model, tokenizer, data)
-            log.info(
-                "step %d minutes %.1f %s top-1 %.3f", progress.step, progress.seconds / 60, recall, top_1
+    def __init__(self, data: Data, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data, self.folder = data, folder
+        self.tokenizer = make_tokenizer(data)
+        self.words = WordTargets(data.learned_from)
+        self.learner = Learner(make_model(), len(self.words.words))
+        model = self.learner.model
+        helpers = [*self.learner.text_map.parameters(), *self.learner.word_head.parameters()]
+        shares = [([*model.visual.parameters(), *helpers, model.logit_scale], 1.0)]
+        shares.append((list(model.text.parameters()), TEXT_SHARE))
+        self.optimizer = make_optimizer(shares, weight_decay=WEIGHT_DECAY)
+        self.progress = Progress(0, 0, 0.0)
+        if self.checkpoint.exists():
+            self.progress = load_checkpoint(self.checkpoint, self.learner, self.optimizer)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run stands on disk."""
+        return self.folder / "checkpoint.pt"
+
+    def learn_captions(self, steps: int) -> None:
+        """Teach the text tower which captions say the same; done once, before the first image."""
+        text = self.learner.model.text
+        optimizer = make_optimizer([(text.parameters(), 1.0)], weight_decay=WEIGHT_DECAY)
+        stream = text_batches(self.data.learned_from, (144, 16, 32), seed=SEED)
+        schedule = Schedule(steps, warmup_steps=50, decay_steps=steps, peak=CAPTIONS_RATE)
+
+        def on_step(report: StepReport) -> None:
+            if report.progress.step % 50 == 0:
+                log.info("captions step %d loss %.3f", report.progress.step, report.loss)
+
+        train(
+            lambda batch: text_loss(
+                self.learner,
+                tokenize(self.tokenizer, batch.first),
+                tokenize(self.tokenizer, batch.second),
+                batch.keys,
+            ),
+            optimizer,
+            stream,
+            schedule,
+            start=Progress(0, 0, 0.0),
+            on_step=on_step,
+        )
+        save_checkpoint(self.checkpoint, self.learner, self.optimizer, self.progress)
+
+    def learn_pairs(self, schedule: Schedule) -> None:
+        """Train on images and texts, or go on with it, with a checkpoint every two minutes."""
+        unlock_at = round(UNLOCK_TEXT_AT * schedule.steps)
+        remembered = RememberedTexts(self.learner, self.tokenizer, self.data.learned_from)
+
+        def loss_of(batch: Batch) -> Tensor:
+            locked = batch.step < unlock_at
+            texts = (
+                remembered.rows(batch.texts)
+                if locked
+                else self.learner.encode_texts(tokenize(self.tokenizer, batch.texts))
             )
+            return self.learner.loss(batch, texts, self.words.rows(batch.image_keys))
 
-    stream = batches(shares, size=_image_size, seed=SEED, first_step=start.step)
-    train(model, optimizer, tokenizer, stream, schedule, start=start, on_step=on_step)
+        def on_step(report: StepReport) -> None:
+            self.progress = report.progress
+            self._report(report, schedule.steps)
+
+        stream = batches(
+            lambda step: _shares(self.data, locked=step < unlock_at),
+            size=lambda step: next(size for size, until in SIZES if step < until * schedule.steps),
+            seed=SEED,
+            first_step=self.progress.step,
+        )
+        self.learner.train()
+        train(loss_of, self.optimizer, stream, schedule, start=self.progress, on_step=on_step)
+
+    def _report(self, report: StepReport, steps: int) -> None:
+        step, seconds = report.progress.step, report.progress.seconds
+        if step % 20 == 0:
+            rate = report.progress.samples / seconds
+            log.info("step %d loss %.3f lr %.5f %.0f images/s", step, report.loss, report.rate, rate)
+        if step % CHECKPOINT_EVERY == 0 or step == steps:
+            save_checkpoint(self.checkpoint, self.learner, self.optimizer, report.progress)
+        if step % EVALUATE_EVERY == 0 or step == steps:
+            recall, top_1 = measure(self.learner.finished(), self.tokenizer, self.data)
+            log.info("step %d minutes %.1f %s top-1 %.3f", step, seconds / 60, recall, top_1)
 
 
-def _image_size(step: int) -> int:
-    """Most of the way is gone at a smaller size, where an image costs half."""
-    return SMALL_SIZE if step < SMALL_STEPS else FULL_SIZE
+def _shares(data: Data, *, locked: bool) -> list[Share]:
+    """Remembered texts cost nothing: then all captions and all names take part."""
+    if locked:
+        return [
+            Share(data.captioned, 72, 0, texts_per_group=5),
+            Share(data.objects, 28, len(data.objects.texts)),
+            Share(data.classes, 156, len(data.classes.texts)),
+        ]
+    return [
+        Share(data.captioned, 96, 0),
+        Share(data.objects, 28, 20),
+        Share(data.classes, 132, 40),
+    ]
 
 
 def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
     """Measure the newest checkpoint; write float16 weights and tokenizer where the product reads them."""
     from safetensors.torch import save_file
 
-    tokenizer = Tokenizer.from_file(str(run_folder / "tokenizer.json"))
-    model = make_model()
-    progress = load_checkpoint(run_folder / "checkpoint.pt", model, make_optimizer(model, weight_decay=0.1))
+    run = Run(data, run_folder)
+    model = run.learner.finished()
     half = {name: _half(tensor) for name, tensor in model.state_dict().items()}
     model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in half.items()})
-    recall, top_1 = measure(model, tokenizer, data)
-    log.info("%s, float16 weights: %s top-1 %.3f", progress, recall, top_1)
+    recall, top_1 = measure(model, run.tokenizer, data)
+    log.info("%s, float16 weights: %s top-1 %.3f", run.progress, recall, top_1)
     weights = folder / "open_clip_model.safetensors"
     save_file(half, weights, metadata={"format": "pt"})
     weights.chmod(0o644)  # safetensors writes for its owner alone
-    tokenizer.save(str(folder / "tokenizer.json"))
+    run.tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
@@ -246,14 +318,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the built-in model.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and tokenizer")
-    parser.add_argument("--steps", type=int, default=3600, help="more of them make a better model")
-    parser.add_argument("--decay-steps", type=int, default=2600, help="how many of them the rate falls for")
+    parser.add_argument("--steps", type=int, default=6000, help="more of them make a better model")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    schedule = Schedule(arguments.steps, warmup_steps=200, decay_steps=arguments.decay_steps, peak=2e-3)
     data = read_data(arguments.data)
-    run(data, arguments.run, schedule)
+    run = Run(data, arguments.run)
+    if run.progress.step == 0:
+        run.learn_captions(TEXT_STEPS)
+    run.learn_pairs(recipe_schedule(arguments.steps))
     export(data, arguments.run)
+
+
+def recipe_schedule(steps: int) -> Schedule:
+    """Warm up for a twentieth, stay for three, fall for the rest."""
+    return Schedule(steps, warmup_steps=steps // 20, decay_steps=steps * 4 // 5, peak=PEAK_RATE)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,16 @@ def multi_positive_contrastive(
     """
     logits = scale * image_vectors @ text_vectors.T
     positive = (image_keys[:, None] == text_keys[None, :]).to(logits.dtype)
-    return (_spread_cross_entropy(logits, positive) + _spread_cross_entropy(logits.T, positive.T)) / 2
+    return (spread_cross_entropy(logits, positive) + spread_cross_entropy(logits.T, positive.T)) / 2
 
 
-def _spread_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
-    counts = positive.sum(dim=1)
-    has_positive = counts > 0
+def spread_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
+    """Average the cross entropy of (n, m) logits, each row's target spread by the weights in `positive`.
+
+    positive: (n, m), not negative; rows without a positive do not count.
+    """
+    weights = positive.sum(dim=1)
+    has_positive = weights > 0
     log_probabilities = functional.log_softmax(logits[has_positive], dim=1)
-    targets = positive[has_positive] / counts[has_positive, None]
+    targets = positive[has_positive] / weights[has_positive, None]
     return -torch.mean((targets * log_probabilities).sum(dim=1))

@@ -6,9 +6,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from trainer.batches import Share, augment, batches
+from trainer.batches import Batch, Share, augment, batches
 from trainer.checkpoint import Progress, load_checkpoint, save_checkpoint
+from trainer.learner import tokenize
 from trainer.loop import Schedule, StepReport, make_optimizer, train
+from trainer.losses import multi_positive_contrastive
 from trainer.pairs import PairSet
 from trainer.vocabulary import END_TOKEN, learn_vocabulary
 
@@ -26,13 +28,11 @@ class TinyModel(nn.Module):
         self.text = nn.EmbeddingBag(400, 8, mode="mean")
         self.logit_scale = nn.Parameter(torch.tensor(2.0))
 
-    def encode_image(self, pixels: torch.Tensor, normalize: bool) -> torch.Tensor:
-        assert normalize
-        return nn.functional.normalize(self.image(pixels.mean(dim=(2, 3))), dim=1)
-
-    def encode_text(self, tokens: torch.Tensor, normalize: bool) -> torch.Tensor:
-        assert normalize
-        return nn.functional.normalize(self.text(tokens), dim=1)
+    def loss(self, batch: Batch, tokens: torch.Tensor) -> torch.Tensor:
+        images = nn.functional.normalize(self.image(batch.pixels.mean(dim=(2, 3))), dim=1)
+        texts = nn.functional.normalize(self.text(tokens), dim=1)
+        scale = self.logit_scale.exp()
+        return multi_positive_contrastive(images, texts, batch.image_keys, batch.text_keys, scale)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,19 @@ def run(
     colours: PairSet, tokenizer: Tokenizer, steps: int, *, start_from: Path | None = None
 ) -> tuple[TinyModel, torch.optim.Optimizer, list[StepReport]]:
     model = TinyModel()
-    optimizer = make_optimizer(model, weight_decay=0.0)
+    optimizer = make_optimizer([(model.parameters(), 1.0)], weight_decay=0.0)
     start = load_checkpoint(start_from, model, optimizer) if start_from else Progress(0, 0, 0.0)
-    stream = batches([Share(colours, 8, 2)], size=lambda _: 8, seed=5, first_step=start.step)
+    stream = batches(lambda _: [Share(colours, 8, 2)], size=lambda _: 8, seed=5, first_step=start.step)
     reports: list[StepReport] = []
     schedule = Schedule(steps, warmup_steps=5, decay_steps=0, peak=0.02)
-    train(model, optimizer, tokenizer, stream, schedule, start=start, on_step=reports.append)
+    train(
+        lambda batch: model.loss(batch, tokenize(tokenizer, batch.texts)),
+        optimizer,
+        stream,
+        schedule,
+        start=start,
+        on_step=reports.append,
+    )
     return model, optimizer, reports
 
 
@@ -107,21 +114,27 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
 
 def test_the_same_step_draws_the_same_batch(colours: PairSet) -> None:
     share = Share(colours, 6, 1)
-    stream = batches([share], size=lambda _: 8, seed=3)
+    stream = batches(lambda _: [share], size=lambda _: 8, seed=3)
     next(stream)
     second = next(stream)
-    again = next(batches([share], size=lambda _: 8, seed=3, first_step=1))
+    again = next(batches(lambda _: [share], size=lambda _: 8, seed=3, first_step=1))
     assert again.texts == second.texts
     torch.testing.assert_close(again.pixels, second.pixels)
 
 
 def test_every_image_of_a_batch_has_a_text(colours: PairSet) -> None:
-    batch = next(batches([Share(colours, 6, 1), Share(colours, 4, 0)], size=lambda _: 8, seed=3))
+    batch = next(batches(lambda _: [Share(colours, 6, 1), Share(colours, 4, 0)], size=lambda _: 8, seed=3))
     assert set(batch.image_keys.tolist()) <= set(batch.text_keys.tolist())
 
 
+def test_a_name_asked_for_several_times_is_worded_differently(colours: PairSet) -> None:
+    batch = next(batches(lambda _: [Share(colours, 20, 0, texts_per_group=3)], size=lambda _: 8, seed=3))
+    assert batch.text_keys.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert len(set(batch.texts)) == 12
+
+
 def test_two_sources_never_share_a_key(colours: PairSet) -> None:
-    batch = next(batches([Share(colours, 20, 0), Share(colours, 20, 0)], size=lambda _: 8, seed=3))
+    batch = next(batches(lambda _: [Share(colours, 20, 0), Share(colours, 20, 0)], size=lambda _: 8, seed=3))
     assert set(batch.image_keys[:20].tolist()).isdisjoint(batch.image_keys[20:].tolist())
 
 

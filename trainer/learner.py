@@ -1,0 +1,152 @@
+"""The learner: a CLIP model with the parts that only training needs, and the loss of a batch of pairs."""
+
+import copy
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .batches import TRAINING_TEMPLATES, Batch
+from .losses import multi_positive_contrastive, spread_cross_entropy
+from .pairs import PairSet
+
+LENGTH_PARTS = 3  # captions are twice as long as names: halves the cost of the text side
+LOG_SCALE_MAX = math.log(100)  # as CLIP has it (arXiv 2103.00020, section 2.5)
+WORD_LOSS_WEIGHT = 1.0
+LEAST_GROUPS = 12  # whose texts must hold a word before it is asked for
+# fmt: off
+STOP_WORDS = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "her", "his", "in", "into", "is", "it",
+    "its", "near", "of", "on", "one", "out", "over", "that", "the", "their", "there", "through", "to", "up",
+    "while", "with",
+})
+# fmt: on
+
+
+class WordTargets:
+    """For each key of a batch: which words its texts hold, the target of the word head.
+
+    To name the words of its captions is a signal an image network learns from sooner than from contrast alone
+    (Joulin et al. 2016, arXiv 1511.02251). A class name is asked for whole as well.
+    """
+
+    def __init__(self, sets: Sequence[PairSet]) -> None:
+        bags = [_bag(group, pairs.are_names) for pairs in sets for group in pairs.texts]
+        counts = Counter(word for bag in bags for word in bag)
+        names = [group for pairs in sets if pairs.are_names for group in pairs.texts]
+        named = {word for group in names for word in _bag(group, are_names=True)}
+        self.words = sorted(word for word, n in counts.items() if n >= LEAST_GROUPS or word in named)
+        column = {word: index for index, word in enumerate(self.words)}
+        self._weights = np.zeros((len(bags), len(column)), dtype=np.float16)
+        for row, bag in enumerate(bags):
+            for word, weight in bag.items():
+                if word in column:
+                    self._weights[row, column[word]] = weight
+
+    def rows(self, keys: Tensor) -> Tensor:
+        """Give the (n, words) float32 weights of these keys."""
+        return torch.from_numpy(self._weights[keys.cpu().numpy()]).float()
+
+
+def _bag(texts: Iterable[str], are_names: bool) -> Counter[str]:
+    bag = Counter(
+        word for text in texts for word in set(re.findall("[a-z]+", text.lower())) if word not in STOP_WORDS
+    )
+    if are_names:
+        bag[f"name: {next(iter(texts))}"] += max(1, len(bag))
+    return bag
+
+
+class Learner(nn.Module):
+    """A CLIP model in training; `finished` gives the model alone.
+
+    While the text tower is locked, `text_map` alone turns its vectors towards the images.
+    """
+
+    def __init__(self, model: Any, words: int) -> None:
+        super().__init__()
+        self.model = model
+        dimension = model.text.text_projection.shape[1]
+        self.text_map = nn.Linear(dimension, dimension, bias=False)
+        nn.init.eye_(self.text_map.weight)
+        self.word_head = nn.Linear(model.visual.trunk.num_features, words)
+
+    def encode_texts(self, tokens: Tensor) -> Tensor:
+        """Encode (n, length) ids to (n, dim), not normalised and not yet mapped.
+
+        Short and long texts go apart, so that a model that trims padding has less of it.
+        """
+        order = torch.argsort(torch.count_nonzero(tokens, dim=1))
+        parts = [self.model.encode_text(tokens[rows]) for rows in order.chunk(LENGTH_PARTS)]
+        return torch.cat(parts)[torch.argsort(order)]
+
+    def loss(self, batch: Batch, texts: Tensor, words: Tensor) -> Tensor:
+        """Give the loss of a batch.
+
+        texts: (m, dim) from `encode_texts`, fresh or remembered; words: (n, words), the weights of the words
+        of each image.
+        """
+        device = self.text_map.weight.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
+            features = self.model.visual.trunk(batch.pixels.to(device))
+            images = self.model.visual.head(features)
+            mapped = self.text_map(texts)
+            named = self.word_head(features)
+        contrast = multi_positive_contrastive(
+            functional.normalize(images.float(), dim=1),
+            functional.normalize(mapped.float(), dim=1),
+            batch.image_keys.to(device),
+            batch.text_keys.to(device),
+            self.model.logit_scale.clamp(max=LOG_SCALE_MAX).exp(),
+        )
+        return contrast + WORD_LOSS_WEIGHT * spread_cross_entropy(named.float(), words.to(device))
+
+    def finished(self) -> Any:
+        """Give a copy of the model with the text map folded into its projection, ready to encode."""
+        model = copy.deepcopy(self.model).eval()
+        with torch.no_grad():
+            model.text.text_projection.copy_(model.text.text_projection @ self.text_map.weight.T)
+            model.logit_scale.clamp_(max=LOG_SCALE_MAX)
+        return model
+
+
+class RememberedTexts:
+    """The vectors of every training text under a text tower that stays as it is."""
+
+    @torch.no_grad()
+    def __init__(self, learner: Learner, tokenizer: Tokenizer, sets: Sequence[PairSet]) -> None:
+        texts = sorted({text for pairs in sets for text in _wordings(pairs)})
+        self._row = {text: row for row, text in enumerate(texts)}
+        parts = [texts[start : start + 500] for start in range(0, len(texts), 500)]
+        self._vectors = torch.cat([learner.encode_texts(tokenize(tokenizer, part)) for part in parts])
+
+    def rows(self, texts: Sequence[str]) -> Tensor:
+        """Look up (n, dim) vectors."""
+        return self._vectors[[self._row[text] for text in texts]]
+
+
+def _wordings(pairs: PairSet) -> Iterable[str]:
+    templates = TRAINING_TEMPLATES if pairs.are_names else ("{}",)
+    # str.replace: captions may hold braces
+    return (t.replace("{}", text) for group in pairs.texts for text in group for t in templates)
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+    """Give (n, context_length) int64 ids."""
+    return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(list(texts))])
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Tell whether half precision pays: where the CPU lacks the instructions it is several times slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "avx512_bf16" in cpu.read_text()
