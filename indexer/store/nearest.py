@@ -126,7 +126,7 @@ class NearestVectors:
 
     def _warn(self, name: str, reason: str) -> None:
         self.warnings.append(
-            f"{name}: {reason}; searched the catalog instead. `sightline verify --repair` writes it anew"
+            f"{name}: {reason}; searched the catalog instead. `sightline verify` writes it anew"
         )
 
     def _from_catalog(self, connection: Connection, encoder: StoredEncoder, generation: int) -> Base:

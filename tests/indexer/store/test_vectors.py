@@ -54,7 +54,7 @@ def test_a_torn_file_is_not_believed(library: Path, length: int) -> None:
     os.truncate(path, length if length >= 0 else path.stat().st_size - 1)
     [warning] = check_against_numpy(library)
     assert "bytes instead of" in warning
-    assert "verify --repair" in warning
+    assert "`sightline verify`" in warning
 
 
 @pytest.mark.parametrize("place", ["header", "middle", "ids"])
