@@ -4,13 +4,16 @@ SightlineError                    1  anything we can explain
 ├── UsageError                    2  the request is off: change it and call again
 │   ├── FolderMissing
 │   ├── QueryInvalid
-│   └── EncoderUnknown
+│   ├── EncoderUnknown
+│   ├── RunUnknown
+│   └── DeletedForGood               no undoing of that
 ├── LibraryError                  3  the library on disk does not allow this
 │   ├── LibraryMissing               make one with `sightline index`
 │   ├── LibraryEmpty
 │   ├── LibraryReadOnly
 │   ├── CatalogNewerThanProgram
 │   ├── CatalogDamaged
+│   ├── JournalUnreadable
 │   └── EncoderMismatch              the query and the library speak different encoders
 ├── LibraryBusy                   4  another process is writing: wait, or stop it
 ├── EncoderError                  5  the model cannot be loaded or run
@@ -61,6 +64,32 @@ class EncoderUnknown(UsageError):
 
     def __str__(self) -> str:
         return f"model {self.name!r}: {self.reason}; `sightline models` lists what can be used"
+
+
+class RunUnknown(UsageError):
+    """A name that no run of actions has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no run is called {self.name!r}; `sightline undo --list` shows the runs"
+
+
+class DeletedForGood(UsageError):
+    """A run that cannot be undone, since it deleted."""
+
+    def __init__(self, name: str, files: int) -> None:
+        super().__init__(name, files)
+        self.name = name
+        self.files = files
+
+    def __str__(self) -> str:
+        return (
+            f"the run {self.name} deleted {self.files:,} for good, which cannot be undone; an earlier run "
+            "can be, by its name: sightline undo --list, then sightline undo --run NAME"
+        )
 
 
 class LibraryError(SightlineError):
@@ -132,6 +161,21 @@ class CatalogDamaged(LibraryError):
         return (
             f"{self.path}: not a readable catalog ({self.reason}); restore a copy from its backups folder, "
             "or move it away and index again"
+        )
+
+
+class JournalUnreadable(LibraryError):
+    """A journal of actions that cannot be read, so that nothing can be undone by it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: not a journal that this sightline reads ({self.reason}); upgrade sightline, "
+            "or move the file away to undo other runs"
         )
 
 

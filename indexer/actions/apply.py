@@ -1,0 +1,230 @@
+"""Applying: does an action to files, each checked at the last moment and told in the journal beforehand."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from ..errors import UsageError
+from ..store.names import absolute
+from . import linking, moving, trash
+from .checks import Examined, Kept, examine, same_entry, verify, verify_keeper, words
+from .journal import Entry, Journal, acting
+from .records import Action, Outcome, Refused, Removal, Result
+from .sidecars import Sidecars, renamed
+
+NAMES_MAX = 10_000  # files of one name in one folder
+
+
+def apply(
+    removals: Iterable[Removal], action: Action, *, library: Path, destination: Path | None = None
+) -> Iterator[Outcome]:
+    """Get rid of files one by one; tell of each in turn, and stop for none that has to be left alone.
+
+    `destination` is the folder of MOVE. The library's folder takes the journal. Raises UsageError at once;
+    while it runs LibraryBusy when another program acts on files, LibraryReadOnly and DiskFull when the
+    journal cannot be written: what was not journaled was not touched.
+    """
+    removals = [replace(r, path=absolute(r.path), keeper=absolute(r.keeper)) for r in removals]
+    _check_destination(action, destination)
+    work = _Work(action, library, destination and absolute(destination), Kept(r.keeper for r in removals))
+    return _applied(removals, work)
+
+
+def _check_destination(action: Action, destination: Path | None) -> None:
+    if (action is Action.MOVE) != (destination is not None):
+        raise UsageError("moving needs a folder to move to, and the other actions have no use for one")
+    if destination is not None and destination.exists() and not destination.is_dir():
+        raise UsageError(f"{destination}: not a folder; name one to move files to")
+
+
+def _applied(removals: list[Removal], work: "_Work") -> Iterator[Outcome]:
+    with acting(work.library):
+        try:
+            for removal in removals:
+                yield work.remove(removal)
+        finally:
+            work.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A file as it was just read, with the kept file where it matters."""
+
+    file: Examined
+    keeper: Examined | None = None
+
+    def check(self) -> None:
+        """Look once more: writing the journal takes its time."""
+        if not self.file.still():
+            raise Refused("changed since the report")
+        if self.keeper is not None and not self.keeper.still():
+            raise Refused(f"the kept file {self.keeper.path}: changed since the report")
+
+
+class _Work:
+    """One run of one action."""
+
+    def __init__(self, action: Action, library: Path, destination: Path | None, kept: Kept) -> None:
+        self.library = library
+        self._action = action
+        self._destination = destination
+        self._kept = kept
+        self._journal: Journal | None = None
+        self._entries = 0
+        self._sidecars = Sidecars()
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def remove(self, removal: Removal) -> Outcome:
+        try:
+            if self._is_linked(removal):
+                return Outcome(removal.path, Result.ALREADY)
+            pair = self._check(removal)
+            entry, sidecars = self._plan(removal, pair)
+            done = self._do(entry, pair)
+        except Refused as refusal:
+            return Outcome(removal.path, Result.REFUSED, refusal.reason)
+        return self._with_sidecars(done, entry, sidecars)
+
+    def _is_linked(self, removal: Removal) -> bool:
+        """Tell whether the path is such a link to the kept file as it is to become."""
+        path, keeper = removal.path, removal.keeper
+        if not self._action.links or same_entry(path, keeper):
+            return False
+        try:
+            return path.samefile(keeper) and path.is_symlink() == (self._action is Action.SYMLINK)
+        except OSError:
+            return False
+
+    def _check(self, removal: Removal) -> _Pair:
+        file = verify(removal.path, removal.sha256)
+        keeper = verify_keeper(removal.keeper, removal.keeper_sha256)
+        if file.standing.identity == keeper.standing.identity:
+            raise Refused(f"the same file as the kept one, by another name: {removal.keeper}")
+        if file in self._kept:
+            raise Refused("kept in place of others in this run")
+        if self._action.links and file.sha256 != keeper.sha256:
+            raise Refused("not the same bytes as the kept file, so a link would show another picture")
+        if self._action is Action.HARDLINK and file.standing.device != keeper.standing.device:
+            raise Refused("not on the file system of the kept file, which hard links cannot leave")
+        return _Pair(file, keeper)
+
+    def _plan(self, removal: Removal, pair: _Pair) -> tuple[Entry, list[Path]]:
+        sidecars = [] if self._action.links else self._sidecars.of(removal.path)
+        target = None
+        try:
+            place = self._free_place(removal, sidecars) if self._destination else None
+            if self._action is Action.SYMLINK:
+                target = linking.target_for(removal.path, removal.keeper)
+            entry = self._entry(pair.file, place)
+        except OSError as problem:
+            raise Refused(words(problem)) from problem
+        keeper, keeper_sha256 = removal.keeper, removal.keeper_sha256
+        return replace(entry, keeper=keeper, keeper_sha256=keeper_sha256, target=target), sidecars
+
+    def _free_place(self, removal: Removal, sidecars: list[Path]) -> Path:
+        """Find a name below the destination at which nothing stands, nor where the sidecars are to go."""
+        assert self._destination is not None
+        below = PurePosixPath(removal.relative)
+        if below.is_absolute() or ".." in below.parts or not below.name:
+            raise Refused(f"its path below the folder leads out of it: {removal.relative}")
+        wanted = self._destination / below
+        if same_entry(removal.path, wanted):
+            raise Refused("it lies there already")
+        for number in range(1, NAMES_MAX):
+            place = wanted.with_name(moving.numbered(wanted.name, number))
+            beside = [_beside(sidecar, removal.path, place) for sidecar in sidecars]
+            if not any(map(os.path.lexists, (place, *beside))):
+                return place
+        raise Refused(f"too many files are called {wanted.name} in {wanted.parent}")
+
+    def _entry(self, file: Examined, place: Path | None) -> Entry:
+        self._entries += 1
+        return Entry(
+            number=self._entries - 1,
+            path=file.path,
+            sha256=file.sha256,
+            size=file.standing.size,
+            mtime_ns=file.standing.mtime_ns,
+            mode=file.standing.mode & 0o7777,
+            inode=file.standing.inode,
+            temporary=moving.temporary_name(),
+            place=place,
+            made=moving.missing_folders(place.parent) if place else (),
+        )
+
+    def _do(self, entry: Entry, pair: _Pair) -> Outcome:
+        if self._journal is None:
+            self._journal = Journal.begin(self.library, self._action)
+        self._journal.intend(entry)
+        try:
+            pair.check()
+            place = _act(self._action, entry, pair)
+        except (Refused, OSError) as problem:
+            reason = problem.reason if isinstance(problem, Refused) else words(problem)
+            if pair.file.left_alone():  # else undoing finds out
+                self._journal.fail(entry.number, reason)
+            raise Refused(reason) from problem
+        self._journal.finish(entry.number, place)
+        size = pair.file.standing.size
+        freed = size if pair.file.standing.links == 1 else 0
+        return Outcome(entry.path, Result.DONE, place=place, size=size, bytes_freed=freed)
+
+    def _with_sidecars(self, done: Outcome, entry: Entry, sidecars: list[Path]) -> Outcome:
+        for sidecar in sidecars:
+            try:
+                moved = self._do_sidecar(sidecar, entry)
+            except Refused as refusal:
+                stayed = f"its sidecar {sidecar.name} stayed: {refusal.reason}"
+                done = replace(done, reason="; ".join(filter(None, (done.reason, stayed))))
+            else:
+                done = replace(
+                    done,
+                    sidecars=(*done.sidecars, sidecar),
+                    size=done.size + moved.size,
+                    bytes_freed=done.bytes_freed + moved.bytes_freed,
+                )
+        return done
+
+    def _do_sidecar(self, sidecar: Path, image: Entry) -> Outcome:
+        file = examine(sidecar)
+        place = _beside(sidecar, image.path, image.place) if image.place else None
+        return self._do(replace(self._entry(file, place), sidecar_of=image.number), _Pair(file))
+
+
+def _beside(sidecar: Path, image: Path, place: Path) -> Path:
+    """Give where a sidecar goes when its image goes to `place`."""
+    return place.with_name(renamed(sidecar.name, image.name, place.name))
+
+
+def _act(action: Action, entry: Entry, pair: _Pair) -> Path | None:
+    """Touch the file, now that all is checked and told; give where it lies afterwards."""
+    match action:
+        case Action.TRASH:
+            return trash.put(pair.file)
+        case Action.MOVE:
+            assert entry.place is not None
+            return _move(entry, pair.file, entry.place)
+        case Action.HARDLINK:
+            assert pair.keeper is not None
+            linking.hard_link(entry.path, pair.keeper, entry.temporary)
+        case Action.SYMLINK:
+            assert pair.keeper is not None
+            assert entry.target is not None
+            linking.symbolic_link(entry.path, pair.keeper, entry.target, entry.temporary)
+        case Action.DELETE:
+            entry.path.unlink()
+    return None
+
+
+def _move(entry: Entry, file: Examined, place: Path) -> Path:
+    try:
+        moving.make_folders(entry.made)
+        moving.move(file, place, entry.temporary)
+    except BaseException:
+        moving.remove_empty(entry.made)
+        raise
+    return place

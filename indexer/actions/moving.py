@@ -1,0 +1,139 @@
+"""Moving: files to other places, whole or not at all, and never over what stands there."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from ..store.files import TEMPORARY_SUFFIX, sync_folder
+from .checks import Examined, has_bytes
+from .records import Refused
+
+
+def temporary_name() -> str:
+    """Make a name that nobody else uses, short and hidden, for a file that is being made beside another."""
+    return f".sightline-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+
+
+def move(file: Examined, target: Path, temporary: str) -> None:
+    """Move a file, also to another file system; raise FileExistsError when something stands at `target`.
+
+    A kill leaves it whole at one of the places or at both, and at most a `temporary` beside the target.
+    """
+    try:
+        rename(file.path, target)
+    except OSError as problem:
+        if problem.errno != errno.EXDEV:
+            raise
+        _move_by_copy(file, target, temporary)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename within a file system, never over what stands there: FileExistsError."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as problem:
+        if problem.errno == errno.EXDEV:
+            raise
+        _rename_without_links(source, target)
+    else:
+        _unlink_or_take_back(source, target)
+
+
+def _rename_without_links(source: Path, target: Path) -> None:
+    """Look, then rename: some file systems (exFAT) and rights know no hard links, the only sure way."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def _unlink_or_take_back(source: Path, target: Path) -> None:
+    try:
+        source.unlink()
+    except OSError:
+        target.unlink()
+        raise
+
+
+def _move_by_copy(file: Examined, target: Path, temporary: str) -> None:
+    beside = target.with_name(temporary)
+    try:
+        copy(file, beside)
+        rename(beside, target)
+    finally:
+        discard(beside)
+    sync_folder(target.parent)
+    if not file.still():
+        target.unlink()
+        raise Refused("being written by another program")
+    _unlink_or_take_back(file.path, target)
+
+
+def copy(file: Examined, target: Path) -> None:
+    """Make a copy with times and permissions that has reached the disk and was read back.
+
+    `target` is a temporary name, so what an earlier run may have left there is replaced.
+    """
+    with suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        with file.path.open("rb") as source, target.open("xb") as copied:
+            shutil.copyfileobj(source, copied, 1 << 20)
+            copied.flush()
+            os.fsync(copied.fileno())
+        with suppress(OSError):  # not every file system keeps permissions
+            shutil.copystat(file.path, target)
+        if not has_bytes(target, file.sha256):
+            raise Refused("the copy is not the same; is the disk sound?")
+    except BaseException:
+        discard(target)
+        raise
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file, if it is there."""
+    with suppress(OSError):
+        temporary.unlink()
+
+
+def make_folders(folders: Iterable[Path]) -> None:
+    """Make folders, the outermost first; one that is there is fine."""
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+
+
+def missing_folders(folder: Path) -> tuple[Path, ...]:
+    """List the folders to be made so that `folder` is there, the outermost first."""
+    missing = []
+    while not folder.is_dir() and folder != folder.parent:
+        missing.append(folder)
+        folder = folder.parent
+    return tuple(reversed(missing))
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for a file and are empty again."""
+    for folder in reversed(tuple(folders)):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def numbered(name: str, number: int) -> str:
+    """Give the name that a file takes when others have its own: `a.jpg`, `a (2).jpg`, `a (3).jpg`."""
+    if number == 1:
+        return name
+    path = Path(name)
+    return f"{path.stem} ({number}){path.suffix}"
+
+
+def restore_facts(path: Path, *, mtime_ns: int, mode: int) -> None:
+    """Give a file the time and permissions of old, as far as the file system keeps them."""
+    with suppress(OSError):
+        path.chmod(mode)
+    with suppress(OSError):
+        os.utime(path, ns=(mtime_ns, mtime_ns))

@@ -1,0 +1,129 @@
+"""`sightline undo`: put back what a run of actions took away."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import library_option, library_path
+
+if TYPE_CHECKING:
+    from indexer.actions.journal import Run
+    from indexer.actions.records import Outcome
+
+EPILOG = """\b
+Examples:
+  sightline undo
+  sightline undo --list
+  sightline undo --run 20261121T101502Z
+
+Without --run it is the newest run that is not undone yet. Nothing is overwritten: a file whose place is taken
+stays where it is, is told, and can be put back by the same command later. What was deleted stays deleted.
+
+\b
+Exit codes: 0 all is back, or there was nothing to undo   1 some files are not back, with the reasons
+  2 no such run, or one that deleted   3 the library cannot be used   4 another process acts on its files
+"""
+
+
+@click.command("undo", epilog=EPILOG)
+@click.option(
+    "--list", "list_runs", is_flag=True, help="Show the runs: name, time, action, files, size, state."
+)
+@click.option("--run", "name", metavar="NAME", help="Undo this run, as --list calls it.")
+@library_option
+@click.pass_context
+def command(ctx: click.Context, list_runs: bool, name: str | None, library: Path | None) -> None:
+    """Put back what a run of actions took away."""
+    place = library_path(library)
+
+    from .. import show
+
+    if list_runs:
+        _list(place)
+        return
+    run = _choose(place, name)
+    if run is None:
+        show.remark("there is nothing left to undo")
+        return
+    if not _undo(run):
+        ctx.exit(1)
+
+
+def _list(library: Path) -> None:
+    from indexer.actions.journal import runs
+
+    from .. import show
+
+    found = runs(library)
+    for run in found:
+        click.echo("\t".join(_columns(run)))
+    if not found:
+        show.remark("no actions on files yet")
+
+
+def _columns(run: "Run") -> tuple[str, ...]:
+    from ..names import file_size, plural
+
+    files = plural(len(run.touched), "file")
+    size = file_size(sum(entry.size for entry in run.touched))
+    when = f"{run.started.astimezone():%Y-%m-%d %H:%M}"
+    return run.name, when, run.action, files, size, run.state
+
+
+def _choose(library: Path, name: str | None) -> "Run | None":
+    from indexer.actions.journal import find_run, newest_to_undo
+    from indexer.actions.records import Action
+    from indexer.errors import DeletedForGood
+
+    run = newest_to_undo(library) if name is None else find_run(library, name)
+    if run is None or not run.pending:
+        return None
+    if run.action is Action.DELETE:
+        raise DeletedForGood(run.name, len(run.pending))
+    return run
+
+
+def _undo(run: "Run") -> bool:
+    """Undo a run and tell of each file; give whether all is back."""
+    from .. import show
+    from ..names import file_size, plural
+
+    back = left = size = 0
+    for outcome in _with_progress(run):
+        is_back = _tell(outcome)
+        back, left, size = back + is_back, left + (not is_back), size + outcome.size
+    show.remark(f"{plural(back, 'file')} of the run {run.name} ({run.action}) put back, {file_size(size)}")
+    if back:
+        show.remark("the next `sightline index` finds them again, without decoding them anew")
+    if left:
+        show.remark(
+            f"{plural(left, 'file')} not put back, see the reasons; the same command tries again, "
+            "`sightline undo --list` shows earlier runs"
+        )
+    return not left
+
+
+def _tell(outcome: "Outcome") -> bool:
+    """Print what became of a file; give whether it is back."""
+    from indexer.actions.records import Result
+
+    from ..names import printable
+
+    is_back = outcome.result is not Result.REFUSED
+    words = ["restored" if is_back else "not restored", printable(outcome.path), printable(outcome.reason)]
+    click.echo("\t".join(filter(None, words)))
+    return is_back
+
+
+def _with_progress(run: "Run") -> "Iterator[Outcome]":
+    """Undo, with a bar on stderr where that is a terminal that the results do not go to."""
+    from indexer.actions.undo import undo
+
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from undo(run)
+        return
+    with click.progressbar(undo(run), length=len(run.pending), label="undoing", file=sys.stderr) as outcomes:
+        yield from outcomes

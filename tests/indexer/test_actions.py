@@ -1,0 +1,796 @@
+"""Actions on files: what each does, what it must not touch, and that undoing brings every byte back."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from indexer.actions.apply import apply
+from indexer.actions.journal import (
+    Entry,
+    Journal,
+    acting,
+    actions_folder,
+    find_run,
+    newest_to_undo,
+    runs,
+)
+from indexer.actions.moving import rename
+from indexer.actions.records import Action, Outcome, Result
+from indexer.actions.undo import undo
+from indexer.errors import JournalUnreadable, LibraryBusy, LibraryReadOnly, RunUnknown, UsageError
+
+from .acting import Album, make_album, names, see
+from .store.test_disk import fill, mount, mounted
+
+UNDOABLE = [action for action in Action if action is not Action.DELETE]
+TAKING = [action for action in Action if not action.links]
+
+
+@pytest.fixture
+def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the trash of a home of our own to the real send2trash, which reads these when it is imported."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    for module in [name for name in sys.modules if name.partition(".")[0] == "send2trash"]:
+        monkeypatch.delitem(sys.modules, module)
+    return home / "data" / "Trash"
+
+
+@pytest.fixture
+def album(tmp_path: Path, trash: Path) -> Album:
+    """Give two groups with sidecars and odd names, three files to go."""
+    return make_album(tmp_path)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, trash: Path) -> Album:
+    return Album(tmp_path / "photos")
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on another file system."""
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with tempfile.TemporaryDirectory(dir=shared_memory) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def sealed(folder: Path) -> Iterator[None]:
+    """Let nobody change a folder; against root permissions are not enough."""
+    is_root = os.geteuid() == 0
+    if not run_command("chattr", "+i", folder) if is_root else not run_command("chmod", "a-w", folder):
+        pytest.skip("no way to seal a folder here")
+    try:
+        yield
+    finally:
+        run_command("chattr", "-i", folder) if is_root else run_command("chmod", "u+w", folder)
+
+
+def run_command(*command: str | Path) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def results(outcomes: list[Outcome]) -> list[Result]:
+    return [outcome.result for outcome in outcomes]
+
+
+def only(outcomes: list[Outcome]) -> Outcome:
+    [outcome] = outcomes
+    return outcome
+
+
+def refusal(outcomes: list[Outcome]) -> str:
+    outcome = only(outcomes)
+    assert outcome.result is Result.REFUSED
+    return outcome.reason
+
+
+# ---- what each action does ----
+
+
+def test_trash_keeps_the_file_with_a_note_of_its_old_path(empty: Album, trash: Path):
+    empty.group("a.jpg", "b.jpg")
+    outcome = only(empty.apply(Action.TRASH))
+    assert outcome.place == trash / "files" / "b.jpg"
+    assert f"Path={empty.root}/b.jpg" in (trash / "info" / "b.jpg.trashinfo").read_text()
+    assert names(empty.root)[-1] == "a.jpg"
+
+
+def test_trash_tells_files_of_one_name_apart(empty: Album):
+    empty.group("a.jpg", "1/x.jpg", "2/x.jpg")
+    places = [outcome.place for outcome in empty.apply(Action.TRASH)]
+    assert all(place is not None and place.is_file() for place in places)
+    assert len(set(places)) == 2
+
+
+def test_trash_of_another_volume_is_on_that_volume(empty: Album, tmp_path: Path):
+    empty.group("a.jpg", "b.jpg")
+    with mounted(tmp_path / "volume", "-t", "tmpfs", "tmpfs") as volume:
+        copy = Path(shutil.move(empty.root / "b.jpg", volume))
+        empty.removals[0] = replace(empty.removals[0], path=copy)
+        assert only(empty.apply(Action.TRASH)).place == volume / f".Trash-{os.getuid()}" / "files" / "b.jpg"
+        assert only(empty.undo()).result is Result.DONE
+        assert names(volume) == ["b.jpg"]
+
+
+def test_move_keeps_the_tree(album: Album):
+    album.apply(Action.MOVE)
+    odd = os.fsdecode("copies/🐶\nodd ".encode() + b"\xe9.jpg")
+    moved = ["copies/a.jpg", "copies/a.jpg.xmp", odd, "2020/b.png", "2020/b.xmp"]
+    assert names(album.elsewhere) == sorted(moved)
+
+
+def test_move_takes_another_name_where_one_is_taken_and_gives_it_to_the_sidecar_too(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.write("b.xmp", b"x")
+    empty.elsewhere.mkdir()
+    (empty.elsewhere / "b.jpg").write_bytes(b"other")
+    (empty.elsewhere / "b (2).xmp").write_bytes(b"other")
+    empty.apply(Action.MOVE)
+    assert names(empty.elsewhere) == ["b (2).xmp", "b (3).jpg", "b (3).xmp", "b.jpg"]
+    assert (empty.elsewhere / "b.jpg").read_bytes() == b"other"
+
+
+def test_move_to_another_file_system_keeps_bytes_time_and_permissions(album: Album, other_disk: Path):
+    before = see(album.root / "copies/a.jpg")
+    album.apply(Action.MOVE, other_disk / "moved")
+    assert see(other_disk / "moved/copies/a.jpg") == before
+    assert not (album.root / "copies/a.jpg").exists()
+
+
+def test_hardlink_makes_two_names_of_one_file(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.HARDLINK)
+    assert (empty.root / "b.jpg").samefile(empty.root / "a.jpg")
+    assert not (empty.root / "b.jpg").is_symlink()
+
+
+def test_symlink_leads_to_the_kept_file_also_when_the_drive_is_mounted_elsewhere(empty: Album):
+    empty.group("2019/a.jpg", "2020/b.jpg")
+    empty.apply(Action.SYMLINK)
+    assert (empty.root / "2020/b.jpg").readlink() == Path("../2019/a.jpg")
+    assert (empty.root / "2020/b.jpg").read_bytes() == (empty.root / "2019/a.jpg").read_bytes()
+
+
+def test_symlink_to_another_file_system_is_absolute(empty: Album, other_disk: Path):
+    empty.group("a.jpg", "b.jpg")
+    kept = Path(shutil.copy(empty.root / "a.jpg", other_disk))
+    empty.removals[0] = replace(empty.removals[0], keeper=kept)
+    empty.apply(Action.SYMLINK)
+    assert (empty.root / "b.jpg").readlink() == kept
+
+
+def test_delete_removes_the_file(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    outcome = only(empty.apply(Action.DELETE))
+    assert (outcome.result, outcome.bytes_freed) == (Result.DONE, 500)
+    assert not (empty.root / "b.jpg").exists()
+
+
+def test_a_file_with_another_name_elsewhere_frees_nothing(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    os.link(empty.root / "b.jpg", empty.root / "second name.jpg")
+    outcome = only(empty.apply(Action.DELETE))
+    assert (outcome.size, outcome.bytes_freed) == (500, 0)
+
+
+# ---- sidecars ----
+
+
+@pytest.mark.parametrize("action", TAKING)
+def test_sidecars_travel_with_their_image(album: Album, action: Action):
+    outcomes = album.apply(action)
+    assert [[path.name for path in outcome.sidecars] for outcome in outcomes] == [
+        ["a.jpg.xmp"],
+        [],
+        ["b.xmp"],
+    ]
+    assert not list(album.root.rglob("*.xmp"))
+
+
+@pytest.mark.parametrize("action", [Action.HARDLINK, Action.SYMLINK])
+def test_sidecars_stay_with_links(album: Album, action: Action):
+    album.apply(action)
+    assert len(list(album.root.rglob("*.xmp"))) == 2
+
+
+@pytest.mark.parametrize("other", ["b.CR2", "b.png", "B.mov"])
+def test_a_sidecar_that_another_image_needs_stays(empty: Album, other: str):
+    empty.group("a.jpg", "b.jpg")
+    empty.write(other, b"raw")
+    empty.write("b.xmp", b"x")
+    assert only(empty.apply(Action.DELETE)).sidecars == ()
+    assert (empty.root / "b.xmp").exists()
+
+
+def test_a_shared_sidecar_goes_with_the_last_of_its_images(empty: Album):
+    empty.group("a.jpg", "b.jpg", "b.png")
+    empty.write("b.xmp", b"x")
+    assert [len(outcome.sidecars) for outcome in empty.apply(Action.TRASH)] == [0, 1]
+
+
+# ---- what must not be touched ----
+
+
+def change(path: Path) -> None:
+    path.write_bytes(b"changed")
+
+
+def change_keeping_size_and_time(path: Path) -> None:
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def put_link(path: Path) -> None:
+    path.rename(path.with_name("real.jpg"))
+    path.symlink_to("real.jpg")
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def shut(path: Path) -> None:
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (change, "changed since the report"),
+        (change_keeping_size_and_time, "changed since the report"),
+        (Path.unlink, "no longer there"),
+        (put_link, "a link stands in its place"),
+        (put_folder, "a folder stands in its place"),
+        (put_pipe, "something that is no file stands in its place"),
+        (shut, "cannot be read: permission denied"),
+    ],
+)
+def test_a_file_that_is_not_as_reported_is_left_alone(empty: Album, action: Action, spoil, reason: str):
+    empty.group("a.jpg", "b.jpg")
+    spoil(empty.root / "b.jpg")
+    before = names(empty.root)
+    assert refusal(empty.apply(action)) == reason
+    assert [name for name in names(empty.root) if "actions" not in name] == before
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (change, "changed since the report"),
+        (Path.unlink, "no longer there"),
+        (put_folder, "a folder stands in its place"),
+        (shut, "cannot be read: permission denied"),
+    ],
+)
+def test_nothing_goes_when_the_kept_file_is_not_as_reported(empty: Album, action: Action, spoil, reason: str):
+    empty.group("a.jpg", "b.jpg")
+    spoil(empty.root / "a.jpg")
+    assert refusal(empty.apply(action)) == f"the kept file {empty.root}/a.jpg: {reason}"
+    assert (empty.root / "b.jpg").is_file()
+
+
+def alias_by_path(album: Album) -> Path:
+    return album.root / "a.jpg"
+
+
+def alias_by_hard_link(album: Album) -> Path:
+    os.link(album.root / "a.jpg", album.root / "z.jpg")
+    return album.root / "z.jpg"
+
+
+def alias_by_folder(album: Album) -> Path:
+    (album.root / "link").symlink_to(album.root)
+    return album.root / "link" / "a.jpg"
+
+
+@pytest.mark.parametrize("action", TAKING)
+@pytest.mark.parametrize("alias", [alias_by_path, alias_by_hard_link, alias_by_folder])
+def test_the_kept_file_is_not_removed_under_another_name(empty: Album, action: Action, alias):
+    empty.group("a.jpg")
+    kept = empty.root / "a.jpg"
+    empty.removals.append(replace(empty.plan(kept, kept), path=alias(empty)))
+    empty.removals[:1] = []
+    assert "the same file as the kept one" in refusal(empty.apply(action))
+    assert kept.is_file()
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("alias", [lambda path: path, lambda path: path.parent / "link" / path.name])
+def test_a_file_kept_for_one_is_not_removed_for_another(empty: Album, action: Action, alias):
+    empty.group("a.jpg", "b.jpg", "c.jpg", content=b"same")
+    empty.group("z.jpg", content=b"same")
+    (empty.root / "link").symlink_to(empty.root)
+    empty.plan(empty.root / "a.jpg", empty.root / "z.jpg")
+    empty.removals[-1] = replace(empty.removals[-1], path=alias(empty.root / "a.jpg"))
+    assert results(empty.apply(action)) == [Result.DONE, Result.DONE, Result.REFUSED]
+    assert empty.has_kept()
+
+
+def test_a_link_to_the_kept_file_protects_what_it_leads_to(empty: Album):
+    empty.group("a.jpg", "b.jpg", "c.jpg", content=b"same")
+    (empty.root / "link.jpg").symlink_to("b.jpg")
+    empty.removals[1] = replace(empty.removals[1], keeper=empty.root / "link.jpg")
+    assert results(empty.apply(Action.DELETE)) == [Result.REFUSED, Result.DONE]
+    assert (empty.root / "link.jpg").read_bytes() == b"same"
+
+
+@pytest.mark.parametrize("action", [Action.HARDLINK, Action.SYMLINK])
+def test_a_file_that_is_such_a_link_already_is_told_so(empty: Album, action: Action):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(action)
+    assert only(empty.apply(action)).result is Result.ALREADY
+
+
+@pytest.mark.parametrize("action", [Action.HARDLINK, Action.SYMLINK])
+def test_near_duplicates_are_not_linked(empty: Album, action: Action):
+    empty.group("a.jpg")
+    empty.plan(empty.write("b.jpg", b"near"), empty.root / "a.jpg")
+    assert "another picture" in refusal(empty.apply(action))
+    assert (empty.root / "b.jpg").read_bytes() == b"near"
+
+
+def test_hard_links_do_not_leave_a_file_system(empty: Album, other_disk: Path):
+    empty.group("a.jpg", "b.jpg")
+    kept = Path(shutil.copy(empty.root / "a.jpg", other_disk))
+    empty.removals[0] = replace(empty.removals[0], keeper=kept)
+    assert "file system" in refusal(empty.apply(Action.HARDLINK))
+
+
+@pytest.mark.parametrize("relative", ["../b.jpg", "/b.jpg", "x/../../b.jpg", ""])
+def test_move_does_not_leave_its_folder(empty: Album, relative: str):
+    empty.group("a.jpg", "b.jpg")
+    empty.removals[0] = replace(empty.removals[0], relative=relative)
+    assert "leads out of it" in refusal(empty.apply(Action.MOVE))
+
+
+def test_move_to_where_the_file_is_leaves_it_alone(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    assert refusal(empty.apply(Action.MOVE, empty.root)) == "it lies there already"
+
+
+@pytest.mark.parametrize("action", TAKING)
+def test_what_is_changed_while_the_run_goes_on_is_left_alone(album: Album, action: Action):
+    destination = album.elsewhere if action is Action.MOVE else None
+    run = apply(album.removals, action, library=album.library, destination=destination)
+    assert next(run).result is Result.DONE
+    (album.root / "2019/b.png").write_bytes(b"edited")
+    assert [outcome.result for outcome in run] == [Result.DONE, Result.REFUSED]
+    assert (album.root / "2020/b.png").is_file()
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("name", ["a.jpg", "b.jpg"])
+def test_what_is_changed_while_the_journal_is_written_is_left_alone(
+    empty: Album, monkeypatch: pytest.MonkeyPatch, action: Action, name: str
+):
+    empty.group("a.jpg", "b.jpg")
+    intend = Journal.intend
+
+    def intend_and_meet_another_program(journal: Journal, entry: Entry) -> None:
+        intend(journal, entry)
+        change(empty.root / name)
+
+    monkeypatch.setattr(Journal, "intend", intend_and_meet_another_program)
+    assert "changed since the report" in refusal(empty.apply(action))
+    assert names(empty.root)[-2:] == ["a.jpg", "b.jpg"]
+    assert not (empty.root / "b.jpg").is_symlink()
+
+
+def test_a_file_is_not_renamed_over_one_that_just_came(tmp_path: Path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "yours").write_bytes(b"yours")
+    with pytest.raises(FileExistsError):
+        rename(tmp_path / "mine", tmp_path / "yours")
+    assert [see(tmp_path / name).content for name in ("mine", "yours")] == [b"mine", b"yours"]
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_folder_that_cannot_be_written_keeps_its_files_and_the_rest_goes_on(empty: Album, action: Action):
+    empty.group("a.jpg", "shut/b.jpg", "open/c.jpg")
+    with sealed(empty.root / "shut"):
+        first, second = empty.apply(action)
+        assert (first.result, second.result) == (Result.REFUSED, Result.DONE)
+        assert "not permitted" in first.reason or "permission denied" in first.reason
+        assert names(empty.root / "shut") == ["b.jpg"]
+        assert not (empty.elsewhere / "shut").exists()
+        assert [entry.path.name for entry in empty.run().pending] == ["c.jpg"]
+
+
+def test_a_file_that_cannot_be_removed_leaves_no_copy_on_the_other_disk(empty: Album, other_disk: Path):
+    empty.group("a.jpg", "shut/b.jpg")
+    with sealed(empty.root / "shut"):
+        assert empty.apply(Action.MOVE, other_disk / "moved")[0].result is Result.REFUSED
+        assert not (other_disk / "moved").exists()
+        assert names(empty.root / "shut") == ["b.jpg"]
+
+
+def test_a_file_that_cannot_be_removed_leaves_no_copy_in_the_trash(empty: Album, trash: Path, tmp_path: Path):
+    empty.group("a.jpg", "shut/b.jpg")
+    # A bound folder is another file system to `rename`, but not by its number, so send2trash makes a copy.
+    with mounted(tmp_path / "bound", "--bind", str(empty.root)) as bound, sealed(empty.root / "shut"):
+        empty.removals[0] = replace(empty.removals[0], path=bound / "shut/b.jpg")
+        assert "not permitted" in refusal(empty.apply(Action.TRASH))
+        assert (bound / "shut/b.jpg").is_file()
+    assert not list(trash.glob("*/*"))
+
+
+@pytest.mark.parametrize("action", Action)
+def test_read_only_media_are_left_alone_with_the_reason(empty: Album, tmp_path: Path, action: Action):
+    empty.group("a.jpg", "b.jpg")
+    with mounted(tmp_path / "read only", "--bind", str(empty.root)) as media:
+        mount("-o", "remount,ro,bind", str(media))
+        removal = empty.removals[0]
+        empty.removals[0] = replace(removal, path=media / "b.jpg", keeper=media / "a.jpg")
+        # send2trash asks only whether the file may be written.
+        words = "permission denied" if action is Action.TRASH else "read-only file system"
+        assert words in refusal(empty.apply(action))
+    assert (empty.root / "b.jpg").is_file()
+
+
+def test_nothing_is_touched_when_the_journal_cannot_be_written(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    actions_folder(empty.library).mkdir()
+    with sealed(actions_folder(empty.library)), pytest.raises(LibraryReadOnly):
+        empty.apply(Action.DELETE)
+    assert (empty.root / "b.jpg").is_file()
+
+
+def test_a_full_trash_leaves_the_file_where_it_is(empty: Album, tmp_path: Path):
+    empty.group("a.jpg", "b.jpg")
+    with mounted(tmp_path / "volume", "-t", "tmpfs", "-o", "size=64k", "tmpfs") as volume:
+        copy = Path(shutil.move(empty.root / "b.jpg", volume))
+        fill(volume / "ballast")
+        empty.removals[0] = replace(empty.removals[0], path=copy)
+        assert refusal(empty.apply(Action.TRASH)) == "the trash does not take it: no space left on device"
+        assert copy.is_file()
+
+
+def test_a_trash_that_cannot_be_used_leaves_the_file_where_it_is(empty: Album, trash: Path):
+    empty.group("a.jpg", "b.jpg")
+    trash.parent.write_text("no folder")
+    assert refusal(empty.apply(Action.TRASH)).startswith("the trash does not take it: ")
+    assert (empty.root / "b.jpg").is_file()
+    assert newest_to_undo(empty.library) is None
+
+
+def test_two_runs_at_once_are_refused(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    with acting(empty.library), pytest.raises(LibraryBusy):
+        empty.apply(Action.DELETE)
+    assert (empty.root / "b.jpg").is_file()
+
+
+def test_moving_needs_a_folder(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    with pytest.raises(UsageError, match="folder to move to"):
+        apply(empty.removals, Action.MOVE, library=empty.library)
+    with pytest.raises(UsageError, match="not a folder"):
+        apply(empty.removals, Action.MOVE, library=empty.library, destination=empty.root / "a.jpg")
+
+
+# ---- undoing ----
+
+
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_undoing_brings_back_every_byte_time_and_permission(album: Album, trash: Path, action: Action):
+    before = album.seen()
+    album.apply(action)
+    assert album.seen() != before
+    outcomes = album.undo()
+    assert set(results(outcomes)) == {Result.DONE}
+    assert album.seen() == before
+    assert not list(trash.glob("*/*"))
+    assert not album.elsewhere.exists()
+
+
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_undoing_twice_finds_nothing_left(album: Album, action: Action):
+    album.apply(action)
+    album.undo()
+    assert newest_to_undo(album.library) is None
+    assert list(undo(runs(album.library)[0])) == []
+    assert runs(album.library)[0].state == "undone"
+
+
+def test_the_last_run_is_undone_first(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.MOVE)
+    empty.removals.clear()
+    empty.group("a.jpg", "c.jpg")
+    empty.apply(Action.TRASH)
+    assert [run.action for run in runs(empty.library)] == [Action.TRASH, Action.MOVE]
+    assert only(empty.undo()).path.name == "c.jpg"
+    assert only(empty.undo()).path.name == "b.jpg"
+
+
+def test_a_run_that_refused_all_is_not_there_to_undo(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    change(empty.root / "b.jpg")
+    empty.apply(Action.TRASH)
+    assert newest_to_undo(empty.library) is None
+
+
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_what_stands_in_the_place_now_is_not_overwritten_and_undoing_can_be_repeated(
+    empty: Album, action: Action
+):
+    empty.group("a.jpg", "b.jpg")
+    before = empty.seen()
+    empty.apply(action)
+    (empty.root / "b.jpg").unlink(missing_ok=True)
+    (empty.root / "b.jpg").write_bytes(b"new")
+    refused = only(empty.undo())
+    assert refused.result is Result.REFUSED
+    assert (empty.root / "b.jpg").read_bytes() == b"new"
+    assert empty.run().state == "done"
+    (empty.root / "b.jpg").unlink()
+    assert only(empty.undo()).result is Result.DONE
+    assert empty.seen() == before
+
+
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_a_folder_that_is_gone_is_made_again(empty: Album, action: Action):
+    empty.group("a.jpg", "deep/down/b.jpg")
+    before = empty.seen()
+    empty.apply(action)
+    shutil.rmtree(empty.root / "deep")
+    assert only(empty.undo()).result is Result.DONE
+    assert empty.seen() == before
+
+
+@pytest.mark.parametrize("action", [Action.TRASH, Action.MOVE])
+def test_what_was_put_back_by_hand_counts_as_undone(empty: Album, action: Action):
+    empty.group("a.jpg", "b.jpg")
+    place = only(empty.apply(action)).place
+    assert place is not None
+    place.rename(empty.root / "b.jpg")
+    assert only(empty.undo()).result is Result.ALREADY
+    assert newest_to_undo(empty.library) is None
+
+
+def test_a_file_that_is_back_leaves_a_copy_that_may_be_anothers(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    place = only(empty.apply(Action.MOVE)).place
+    assert place is not None
+    shutil.copy(place, empty.root / "b.jpg")
+    assert only(empty.undo()).reason == f"a copy of it is still at {place}"
+    assert place.is_file()
+
+
+@pytest.mark.parametrize("action", [Action.TRASH, Action.MOVE])
+def test_what_was_changed_where_it_went_does_not_come_back(empty: Album, action: Action):
+    empty.group("a.jpg", "b.jpg")
+    place = only(empty.apply(action)).place
+    assert place is not None
+    place.write_bytes(b"changed")
+    assert "has been changed since" in refusal(empty.undo())
+    assert not (empty.root / "b.jpg").exists()
+
+
+def test_an_emptied_trash_is_told(empty: Album, trash: Path):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.TRASH)
+    shutil.rmtree(trash)
+    assert refusal(empty.undo()) == f"no longer at {trash}/files/b.jpg"
+
+
+def test_a_folder_that_was_replaced_by_a_link_to_the_moved_files_keeps_them(empty: Album):
+    empty.group("a.jpg", "copies/b.jpg")
+    empty.apply(Action.MOVE)
+    (empty.root / "copies").rmdir()
+    (empty.root / "copies").symlink_to(empty.elsewhere / "copies")
+    empty.undo()
+    assert (empty.root / "copies/b.jpg").is_file()
+
+
+def test_moved_files_come_back_from_another_file_system(album: Album, other_disk: Path):
+    before = album.seen()
+    album.apply(Action.MOVE, other_disk / "moved")
+    assert set(results(album.undo())) == {Result.DONE}
+    assert album.seen() == before
+    assert not (other_disk / "moved").exists()
+
+
+def test_a_drive_that_is_mounted_elsewhere_can_be_undone(empty: Album, tmp_path: Path):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.MOVE, empty.root / "aside")
+    drive = empty.root.rename(tmp_path / "mounted elsewhere")
+    run = newest_to_undo(drive / ".sightline")
+    assert run is not None
+    assert only(list(undo(run))).path == drive / "b.jpg"
+    assert (drive / "b.jpg").is_file()
+
+
+def test_a_hard_link_that_was_edited_is_left_as_it_is(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.HARDLINK)
+    (empty.root / "a.jpg").write_bytes(b"edited")
+    assert "changed since" in refusal(empty.undo())
+    assert (empty.root / "b.jpg").read_bytes() == b"edited"
+
+
+def test_a_hard_link_of_which_the_kept_name_is_gone_becomes_a_file_of_its_own(empty: Album):
+    empty.group("a.jpg", "b.jpg", "c.jpg")
+    before = empty.seen()
+    empty.apply(Action.HARDLINK)
+    (empty.root / "a.jpg").unlink()
+    assert results(empty.undo()) == [Result.DONE, Result.DONE]
+    assert not (empty.root / "b.jpg").samefile(empty.root / "c.jpg")
+    assert {name: seen for name, seen in before.items() if name != "a.jpg"} == empty.seen()
+
+
+@pytest.mark.parametrize("action", [Action.HARDLINK, Action.SYMLINK])
+def test_a_link_that_was_removed_becomes_a_file_again(empty: Album, action: Action):
+    empty.group("a.jpg", "b.jpg")
+    before = empty.seen()
+    empty.apply(action)
+    (empty.root / "b.jpg").unlink()
+    assert only(empty.undo()).result is Result.DONE
+    assert empty.seen() == before
+
+
+def test_a_symbolic_link_without_its_kept_file_is_told(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.SYMLINK)
+    (empty.root / "a.jpg").unlink()
+    assert refusal(empty.undo()) == f"the kept file {empty.root}/a.jpg: no longer there"
+
+
+def test_deleted_files_stay_deleted(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.DELETE)
+    assert refusal(empty.undo()) == "deleted for good"
+    assert empty.run().state == "deleted for good"
+
+
+# ---- the journal ----
+
+
+def cut_journal(album: Album, inside: bytes) -> None:
+    """Tear the journal as a power cut may: in the midst of a line of this type."""
+    [file] = actions_folder(album.library).glob("*.jsonl")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.index(inside) + len(inside)])
+
+
+def test_a_torn_line_about_what_was_done_is_made_up_for_by_the_disk(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    before = empty.seen()
+    empty.apply(Action.TRASH)
+    cut_journal(empty, b'"done"')
+    assert empty.run().state == "broken off"
+    assert only(empty.undo()).result is Result.DONE
+    assert empty.seen() == before
+    assert newest_to_undo(empty.library) is None
+
+
+def test_a_torn_intention_counts_as_none(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.TRASH)
+    cut_journal(empty, b'"intent"')
+    assert [run.state for run in runs(empty.library)] == ["nothing done"]
+
+
+def test_a_journal_cut_off_in_its_first_line_told_nothing(empty: Album):
+    actions_folder(empty.library).mkdir()
+    (actions_folder(empty.library) / "20260101T000000Z.jsonl").write_bytes(b'{"type": "ru')
+    assert runs(empty.library) == []
+
+
+def test_a_journal_of_a_later_format_is_told(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.apply(Action.TRASH)
+    [file] = actions_folder(empty.library).glob("*.jsonl")
+    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 2'))
+    with pytest.raises(JournalUnreadable, match="upgrade"):
+        runs(empty.library)
+
+
+@pytest.mark.parametrize("name", ["20260101T000000Z", "../../b", ""])
+def test_a_run_that_is_not_there_is_told(empty: Album, name: str):
+    with pytest.raises(RunUnknown):
+        find_run(empty.library, name)
+
+
+# ---- kills ----
+
+
+@pytest.fixture
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder in memory, where there is one: hundreds of synchronised writes cost nothing there."""
+    in_memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=in_memory if in_memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("action", Action)
+def test_a_kill_before_any_call_loses_nothing_and_is_undone(quick_folder: Path, action: Action):
+    check_kills(quick_folder, action)
+
+
+@pytest.mark.timeout(900)
+def test_a_kill_in_a_move_to_another_file_system_loses_nothing(tmp_path: Path, other_disk: Path):
+    check_kills(tmp_path, Action.MOVE, other_disk / "moved")
+
+
+def check_kills(folder: Path, *arguments: Path | str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.indexer.kill_actions", folder / "work", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")},
+        capture_output=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["problems"] == []
+    assert min(found["kills"]) >= 10
+
+
+APPLIER = """
+import hashlib, sys
+from pathlib import Path
+from indexer.actions.apply import apply
+from indexer.actions.records import Action, Removal
+root, action = Path(sys.argv[1]), Action(sys.argv[2])
+removals = []
+for path in sorted((root / "copies").glob("*.jpg")):
+    keeper = root / path.name
+    digest = hashlib.sha256(keeper.read_bytes()).digest()
+    removals.append(Removal(path, digest, keeper, digest, f"copies/{path.name}"))
+destination = root.parent / "moved" if action is Action.MOVE else None
+for outcome in apply(removals, action, library=root / ".sightline", destination=destination):
+    print(outcome.result, flush=True)
+"""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_kills_at_random_moments_lose_nothing(empty: Album, action: Action):
+    for number in range(60):
+        empty.group(f"{number:02}.jpg", f"copies/{number:02}.jpg")
+    before = empty.seen()
+    chance = random.Random(action)
+    died_at_work = 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", APPLIER, empty.root, action], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        for _ in range(chance.randint(1, 40)):
+            process.stdout.readline()
+        process.kill()
+        died_at_work += process.wait() != 0
+        process.stdout.close()
+        assert empty.has_kept()
+        empty.undo()
+        assert empty.seen() == before
