@@ -66,7 +66,7 @@ def as_library(path: Path) -> Path:
 
 def _is_ours(entry: Path) -> bool:
     """Tell what a run that was killed early leaves in a library."""
-    return entry.name in ("lock", "lock.json", "vectors", "backups") or entry.name.startswith(
+    return entry.name in ("lock", "lock.json", "vectors", "backups", "actions") or entry.name.startswith(
         "catalog.sqlite"
     )
 

@@ -48,6 +48,11 @@ def paths(files: Iterable[Path], *, end: bytes) -> None:
     _write_bytes(os.fsencode(file) + end for file in files)
 
 
+def raw(text: str) -> None:
+    """Print text that ends its own lines, in UTF-8; bytes of a file name that are none go out as they are."""
+    _write_bytes([text.encode("utf-8", "surrogateescape")])
+
+
 def _write_bytes(chunks: Iterable[bytes]) -> None:
     sys.stdout.flush()
     for chunk in chunks:
@@ -183,6 +188,23 @@ def progress_bar() -> "Iterator[tuple[Callable[[Progress], None], Callable[[str]
             bar.update(task, total=progress.total, completed=progress.done, **words)
 
         yield on_progress, lambda text: console.print(printable(text), markup=False, highlight=False)
+
+
+@contextmanager
+def task_bar() -> "Iterator[Callable[[str, int, int], None]]":
+    """Show a live bar on stderr; give what feeds it: what is done, how much of it, of how much."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("getting ready", total=None)
+
+        def update(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        yield update
 
 
 class _Pace:

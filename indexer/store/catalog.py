@@ -120,7 +120,7 @@ def as_vectors(blobs: bytes, dimension: int) -> Vectors:
 def _ids_and_blobs(rows: Sequence[Any], encoder: StoredEncoder) -> tuple[Ids, bytes]:
     blobs = b"".join([row[1] for row in rows])
     if len(blobs) != len(rows) * encoder.card.dimension * 2:
-        raise Malformed("a vector has the wrong length, which `sightline verify --repair` removes")
+        raise Malformed("a vector has the wrong length, which `sightline verify` removes")
     return np.fromiter((row[0] for row in rows), np.int64, len(rows)), blobs
 
 
@@ -206,6 +206,16 @@ def _has_vector(encoder_id: int) -> ColumnElement[bool]:
             embedding.c.content_id == content.c.id, embedding.c.encoder_id == encoder_id
         )
     )
+
+
+def live_fingerprints(connection: Connection) -> Iterator[tuple[int, bytes | None, int | None]]:
+    """Yield id, PDQ hash and its quality of each content that a file holds, in the order of ids."""
+    columns = (content.c.id, content.c.perceptual_hash, content.c.perceptual_quality)
+    query = select(*columns).where(content.c.orphaned_at.is_(None)).order_by(content.c.id)
+    result = connection.execute(query)
+    while rows := result.fetchmany(ROWS_AT_ONCE):
+        yield from ((row[0], row[1], row[2]) for row in rows)
+    result.close()
 
 
 def filtered_ids(connection: Connection, filters: Filters, library: Path) -> Ids | None:

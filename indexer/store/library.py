@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, update
 
 from ..errors import LibraryEmpty, LibraryMissing
@@ -182,6 +183,18 @@ class LibraryReader:
                 ids = np.sort(np.random.default_rng(seed).choice(ids, n, replace=False))
             found, vectors = catalog.find_vectors(connection, encoder, ids)
         return vectors[np.argsort(found)]
+
+    def fingerprints(self) -> tuple[Ids, NDArray[np.uint8], NDArray[np.int64]]:
+        """Give all live contents' ids, in order, their PDQ hashes (n, 32) and the quality of these.
+
+        A content without a hash has quality 0.
+        """
+        with self.reading() as connection:
+            rows = list(catalog.live_fingerprints(connection))
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        hashes = np.frombuffer(b"".join(row[1] or bytes(32) for row in rows), np.uint8).reshape(-1, 32)
+        quality = np.fromiter((row[2] or 0 if row[1] else 0 for row in rows), np.int64, len(rows))
+        return ids, hashes, quality
 
     def content_by_hash(self, sha: bytes) -> int | None:
         """Give the id of a content the library knows."""

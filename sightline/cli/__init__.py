@@ -16,8 +16,12 @@ from indexer.errors import DiskFull, SightlineError
 COMMANDS = {
     "index": "Bring a library up to date with folders of images.",
     "search": "Find images by words, by example, or by both.",
+    "duplicates": "Find copies of images; nothing is touched without --apply.",
+    "dedup-list": "List what to keep of a collection, one file of each group of copies.",
+    "leaks": "Find what of a test set is in the training set, exactly or nearly.",
     "status": "Show what the library holds.",
     "verify": "Check the library, and repair what can be derived.",
+    "undo": "Put back what a run of actions took away.",
     "forget": "Take files or folders out of the library; the images themselves stay.",
     "models": "List the models that can be used.",
     "completion": "Print or install shell completion.",
@@ -37,8 +41,8 @@ folder at or above the current folder.
 \b
 Exit codes: 0 done (also when a search finds nothing)   1 failed, with the reason
   2 the request is off   3 the library does not allow it   4 the library is busy
-  5 the model cannot be had or run   6 the disk is full    70 a bug in sightline
-  130 stopped by Ctrl-C  141 the reader of our output went away
+  5 the model cannot be had or run   6 the disk is full    11 duplicates found
+  70 a bug in sightline   130 stopped by Ctrl-C  141 the reader of our output went away
 """
 
 
@@ -68,7 +72,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f".{cmd_name}", __name__).command
+        command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         assert isinstance(command, click.Command)
         return command
 

@@ -1,0 +1,79 @@
+"""Grouping: pairs that are duplicates to groups, strictly for deleting and loosely for splitting data.
+
+Chaining, where a is like b and b like c but a is not like c, has made one group of half a collection in
+other tools. So a group to delete from is a star: every member is itself a duplicate of the one kept. For
+keeping copies on one side of a split it is the other way round: there a chain must not be cut.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+KEEPERS_AT_ONCE = (
+    64  # whose questions go together; some are asked in vain, but they can be answered in parallel
+)
+
+
+def stars(
+    ranked: Sequence[Key],
+    neighbours: Mapping[Key, Sequence[Key]],
+    may_go: Callable[[Sequence[tuple[Key, Key]]], Sequence[bool]],
+) -> dict[Key, list[Key]]:
+    """Group around the best: keeper -> members, each given up for that keeper itself; none is in two groups.
+
+    ranked: all items, the most worth keeping first. may_go answers for pairs (keeper, other) whether the
+    other may be given up for the keeper, which need not hold the other way round. It is asked about
+    neighbours only, and no more about what an earlier keeper has taken: of n copies of one picture that
+    makes n questions instead of n * n / 2.
+    """
+    taken: set[Key] = set()
+    groups: dict[Key, list[Key]] = {}
+
+    def open_to(keeper: Key) -> list[Key]:
+        return [other for other in neighbours.get(keeper, ()) if other not in taken and other not in groups]
+
+    waiting = list(ranked)
+    while waiting:
+        keepers, waiting = _apart([item for item in waiting if item not in taken], neighbours)
+        questions = [(keeper, other) for keeper in keepers for other in open_to(keeper)]
+        yes = {question for question, answer in zip(questions, may_go(questions), strict=True) if answer}
+        for keeper in keepers:
+            members = [other for other in open_to(keeper) if (keeper, other) in yes]
+            if members:
+                taken.update(members)
+                groups[keeper] = members
+    return groups
+
+
+def _apart(waiting: Sequence[Key], neighbours: Mapping[Key, Sequence[Key]]) -> tuple[list[Key], list[Key]]:
+    """Split off up to KEEPERS_AT_ONCE of which none can take another, nor be taken by one before it."""
+    chosen: list[Key] = []
+    left: list[Key] = []
+    near: set[Key] = set()
+    for position, item in enumerate(waiting):
+        if len(chosen) == KEEPERS_AT_ONCE:
+            return chosen, left + list(waiting[position:])
+        (left if item in near else chosen).append(item)
+        near.update(neighbours.get(item, ()))
+    return chosen, left
+
+
+def components(pairs: Iterable[tuple[Key, Key]]) -> list[list[Key]]:
+    """Group everything that any chain of pairs joins."""
+    leader: dict[Key, Key] = {}
+
+    def find(item: Key) -> Key:
+        leader.setdefault(item, item)
+        while leader[item] != item:
+            leader[item] = leader[leader[item]]
+            item = leader[item]
+        return item
+
+    for one, other in pairs:
+        leader[find(one)] = find(other)
+    groups: dict[Key, list[Key]] = defaultdict(list)
+    for item in leader:
+        groups[find(item)].append(item)
+    return list(groups.values())

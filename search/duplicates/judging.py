@@ -1,0 +1,200 @@
+"""Judging: candidates to duplicate pairs, by looking at the pixels; two signals must agree.
+
+A pair proposed by its hashes is laid over whole: hash and cells. A pair that does not pass so, or that the
+vectors proposed, is matched by its details: features and cells. The bars below come from
+benchmarks/duplicates.py (docs/decisions.md tells the figures).
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.opening import Undecodable, open_upright
+from indexer.store.records import StoredImage
+
+from .candidates import TURNS, Candidates
+from .matching import SIDE, Match, Sketch, match, match_whole, sketch
+from .records import DuplicatePair, Evidence, Level
+
+INLIERS_MIN = 12  # features that agree, for a duplicate
+SCENE_INLIERS_MIN = 15  # features that agree, for the same scene with something changed
+SKETCHES_KEPT = 2_000  # about 500 MB
+PAIRS_AT_ONCE = 512
+SAME_PIXELS_DISTANCE_MAX = 10  # bits that decoders reduced differently may make of equal pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What a pair must reach to be the same picture."""
+
+    agreement: float = 0.85  # share of the common cells that show the same
+    inliers: int = INLIERS_MIN  # features that agree; 0 is enough where hashes do
+    covered: float = 0.5  # of the picture that the other shows more of
+
+
+STRICT = Bars()
+# Nothing is lost by calling two pictures the same when they only decide what may be tested on: a test picture
+# that is in doubt is better left out. DINOv2 (arXiv 2304.07193, appendix A.3) does so too.
+LOOSE = Bars(agreement=0.7, inliers=10, covered=0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A candidate on its way through the judge; contents, not rows."""
+
+    first: int
+    second: int
+    hash_distance: int | None
+    turn: int
+    cosine: float | None
+
+
+class Judge:
+    """Looks at pairs; keeps the sketches of the contents it saw last."""
+
+    def __init__(
+        self,
+        images: Mapping[int, Sequence[StoredImage]],
+        *,
+        mirrored: bool,
+        workers: int,
+        bars: Bars = STRICT,
+    ) -> None:
+        self._bars = bars
+        self._images = images
+        self._mirrored = mirrored
+        self._pool = ThreadPoolExecutor(max_workers=workers)
+        self._sketches: OrderedDict[int, Sketch | None] = OrderedDict()
+        self.unreadable: dict[Path, str] = {}
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def judge(self, pairs: Sequence[Pair]) -> list[DuplicatePair | None]:
+        """Give for each pair what it is, None when no duplicate; a picture that cannot be read is in none."""
+        contents = {content for pair in pairs for content in (pair.first, pair.second)}
+        missing = [content for content in sorted(contents) if content not in self._sketches]
+        for content, taken in zip(missing, self._pool.map(self._sketch, missing), strict=True):
+            self._sketches[content] = taken
+        for content in contents:
+            self._sketches.move_to_end(content)
+        answers = list(self._pool.map(self._judge, pairs))
+        while len(self._sketches) > SKETCHES_KEPT:
+            self._sketches.popitem(last=False)
+        return answers
+
+    def _sketch(self, content: int) -> Sketch | None:
+        for image in self._images.get(content, ()):
+            try:
+                upright, _ = open_upright(image.path, target=(SIDE // 2, SIDE // 2))
+                return sketch(upright, mirrored=self._mirrored)
+            except Undecodable as error:
+                self.unreadable[image.path] = error.reason
+            except OSError as error:
+                self.unreadable[image.path] = (error.strerror or str(error)).lower()
+        return None
+
+    def _judge(self, pair: Pair) -> DuplicatePair | None:
+        first, second = self._sketches[pair.first], self._sketches[pair.second]
+        if first is None or second is None:
+            return None
+        found = self._whole(first, second, pair)
+        level: Level | None = Level.NEAR
+        if found is None:
+            found = match(first, second)
+            level = _level_of(found, self._bars) if found else level
+        if found is None or level is None:
+            return None
+        one, other = self._images[pair.first][0], self._images[pair.second][0]
+        if level is Level.NEAR and self._same_pixels(one, other, pair, found):
+            level = Level.PIXEL
+        elif level is Level.NEAR and _taken_apart(one, other):
+            level = Level.SIMILAR
+        return _pair(pair, level, found)
+
+    def _whole(self, first: Sketch, second: Sketch, pair: Pair) -> Match | None:
+        if pair.hash_distance is None:
+            return None
+        turn = TURNS[pair.turn]
+        if turn.mirrored and not self._mirrored:
+            return None
+        found = match_whole(first, second, turn.quarters, mirrored=turn.mirrored)
+        return found if found.agreement >= self._bars.agreement else None
+
+    def _same_pixels(self, one: StoredImage, other: StoredImage, pair: Pair, found: Match) -> bool:
+        if (one.width, one.height) != (other.width, other.height) or found.turned or found.agreement < 1:
+            return False
+        if pair.hash_distance is None or pair.hash_distance > SAME_PIXELS_DISTANCE_MAX:
+            return False
+        return pixel_hash(one.path) == pixel_hash(other.path)
+
+
+def pixel_hash(path: Path) -> bytes:
+    """Hash all decoded, upright pixels and their size; equal ones agree, whatever the container."""
+    image, _ = open_upright(path)
+    return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).digest()
+
+
+def _level_of(found: Match, bars: Bars) -> Level | None:
+    same = found.agreement >= bars.agreement and found.covers_most >= bars.covered
+    if same and found.inliers >= bars.inliers:
+        return Level.NEAR
+    return Level.SIMILAR if found.inliers >= SCENE_INLIERS_MIN else None
+
+
+def _taken_apart(one: StoredImage, other: StoredImage) -> bool:
+    """Tell whether one camera took the two at different moments: frames of a burst, however alike."""
+    return bool(one.taken_at and other.taken_at and one.taken_at != other.taken_at)
+
+
+def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
+    shared = {
+        "hash_distance": pair.hash_distance,
+        "cosine": pair.cosine,
+        "inliers": found.inliers or None,
+        "agreement": found.agreement,
+        "turned": found.turned,
+    }
+    return DuplicatePair(
+        pair.first,
+        pair.second,
+        level,
+        _confidence(found, pair),
+        Evidence(**shared, covered=found.covers_first),  # type: ignore[arg-type]
+        Evidence(**shared, covered=found.covers_second),  # type: ignore[arg-type]
+    )
+
+
+def _confidence(found: Match, pair: Pair) -> float:
+    """Put the signals together to 0..1: each further feature or nearer hash halves what doubt is left."""
+    doubt = 0.5 ** (found.inliers / INLIERS_MIN)
+    if pair.hash_distance is not None:
+        doubt *= 0.5 ** max(0.0, (32 - pair.hash_distance) / 8)
+    return float(np.clip(found.agreement * (1 - doubt), 0, 1))
+
+
+def pairs_of(candidates: Candidates, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[Pair]:
+    """Name the candidates' contents; those that share one stand together, so that sketches are used again."""
+    return [
+        Pair(
+            int(ids[first]),
+            int(ids[second]),
+            int(distance) if distance >= 0 else None,
+            int(turn),
+            None if np.isnan(cosine) else float(cosine),
+        )
+        for first, second, distance, turn, cosine in zip(
+            candidates.first,
+            candidates.second,
+            candidates.hash_distance,
+            candidates.turn,
+            candidates.cosine,
+            strict=True,
+        )
+    ]

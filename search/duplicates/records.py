@@ -1,0 +1,87 @@
+"""Records: what the search for duplicates answers with."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from indexer.store.records import StoredImage
+
+
+class Level(StrEnum):
+    """How alike two images are; each level holds those before it."""
+
+    EXACT = "exact"  # the same bytes
+    PIXEL = "pixel"  # the same decoded, upright pixels
+    NEAR = "near"  # the same picture: resized, recompressed, recoloured, cropped a little, marked, turned
+    SIMILAR = "similar"  # the same scene: a burst, another frame
+
+    @property
+    def rank(self) -> int:
+        """Give 0 for the strictest."""
+        return list(Level).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why two images are held to be duplicates; None where that was not looked at."""
+
+    hash_distance: int | None = None  # of PDQ's 256 bits
+    cosine: float | None = None  # of the encoder's vectors
+    inliers: int | None = None  # local features that agree on how one lies in the other
+    agreement: float | None = None  # share of the cells they have in common that show the same
+    covered: float | None = None  # share of this image that the kept one shows
+    turned: str = ""  # "mirrored", "rotated 90", ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what is known, as plain values."""
+        known = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in known.items()
+            if value not in (None, "")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePair:
+    """Two contents that are duplicates at a level."""
+
+    first: int  # content id; the smaller
+    second: int
+    level: Level
+    confidence: float  # 0 to 1
+    first_in_second: Evidence  # with `covered` of the first
+    second_in_first: Evidence
+
+    def towards(self, keeper: int) -> Evidence:
+        """Give the evidence for the other one, when this content is kept."""
+        return self.second_in_first if keeper == self.first else self.first_in_second
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file that could go, and why."""
+
+    image: StoredImage
+    level: Level  # towards the kept file
+    confidence: float
+    evidence: Evidence
+    reason: str  # in words for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A file to keep and its duplicates, each of which is one of the kept file itself."""
+
+    keep: StoredImage
+    members: tuple[Member, ...]
+
+    @property
+    def level(self) -> Level:
+        """Give the loosest level in the group."""
+        return max((member.level for member in self.members), key=lambda level: level.rank)
+
+    @property
+    def freed(self) -> int:
+        """Give the bytes that its members take; hard links of one file count as they stand."""
+        return sum(member.image.size for member in self.members)

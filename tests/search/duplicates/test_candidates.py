@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from indexer.fingerprint import perceptual_hash
+from search.duplicates.candidates import (
+    TURNS,
+    Candidates,
+    Turn,
+    hash_pairs,
+    merged,
+    turn_hashes,
+    vector_pairs,
+)
+
+from .photos import NAMES, photo
+
+
+def pdq(image: Image.Image) -> np.ndarray:
+    return np.frombuffer(perceptual_hash(image)[0], np.uint8)
+
+
+def bits_apart(one: np.ndarray, other: np.ndarray) -> int:
+    return int(np.unpackbits(one ^ other).sum())
+
+
+def turned(image: Image.Image, turn: Turn) -> Image.Image:
+    image = ImageOps.mirror(image) if turn.mirrored else image
+    return image.rotate(90 * turn.quarters, expand=True)
+
+
+def unit(rows: int, seed: int, dimension: int = 32) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def pairs(candidates: Candidates) -> set[tuple[int, int]]:
+    return set(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_turned_hash_is_nearly_that_of_the_turned_picture(name: str, turn: Turn) -> None:
+    image = photo(name)
+    worked_out = turn_hashes(pdq(image)[None], turn)[0]
+    assert bits_apart(worked_out, pdq(turned(image, turn))) <= 24
+
+
+def test_hash_pairs_are_those_that_comparing_all_with_all_finds() -> None:
+    chance = np.random.default_rng(1)
+    hashes = chance.integers(0, 256, (60, 32), dtype=np.uint8)
+    hashes[30:] = hashes[:30]
+    for row in range(30, 60):  # some near, some far
+        flips = chance.choice(256, row - 20, replace=False)
+        bits = np.unpackbits(hashes[row])
+        bits[flips] ^= 1
+        hashes[row] = np.packbits(bits)
+    quality = np.full(60, 100)
+    found = merged(list(hash_pairs(hashes, quality, turned=False)))
+    expected = {(i, j) for i in range(60) for j in range(i + 1, 60) if bits_apart(hashes[i], hashes[j]) <= 31}
+    assert pairs(found) == expected
+    assert all(
+        distance == bits_apart(hashes[i], hashes[j])
+        for i, j, distance in zip(found.first, found.second, found.hash_distance, strict=True)
+    )
+
+
+def test_hashes_of_featureless_pictures_propose_nothing() -> None:
+    hashes = np.zeros((3, 32), np.uint8)
+    assert pairs(merged(list(hash_pairs(hashes, np.array([100, 49, 0]), turned=False)))) == set()
+
+
+@pytest.mark.parametrize("turn", TURNS[1:], ids=str)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_turned_copy_is_proposed_with_the_turn_that_lays_it_over_the_first(
+    turn: Turn, order: tuple[int, int]
+) -> None:
+    both = [photo("chelsea"), turned(photo("chelsea"), turn)]
+    images = [both[order[0]], both[order[1]]]
+    hashes = np.stack([pdq(image) for image in images])
+    found = merged(list(hash_pairs(hashes, np.array([100, 100]), turned=True)))
+    assert pairs(found) == {(0, 1)}
+    laid = turned(images[1], TURNS[found.turn[0]])
+    assert bits_apart(pdq(laid), pdq(images[0])) <= 31
+
+
+def test_in_a_small_library_every_row_s_nearest_are_looked_at() -> None:
+    vectors = unit(200, 3)
+    scores = vectors @ vectors.T - 2 * np.eye(200)
+    nearest = {tuple(sorted((i, int(j)))) for i in range(200) for j in np.argsort(-scores[i])[:8]}
+    assert pairs(merged(list(vector_pairs(vectors)))) == nearest
+
+
+def crowded() -> np.ndarray:
+    """Give 3,000 rows: a dense crowd, the rest spread out, and of each kind 50 with a copy near by."""
+    crowd = unit(1, 1) + 0.35 * unit(1500, 2)
+    both = np.concatenate([crowd, unit(1400, 3)])
+    copies = np.concatenate([both[:50], both[-50:]]) + 0.1 * unit(100, 4)
+    vectors = np.concatenate([both, copies])
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_copies_stand_out_of_a_crowd_and_crowds_propose_little() -> None:
+    vectors = crowded()
+    found = pairs(merged(list(vector_pairs(vectors))))
+    true = {(row, 2900 + row) for row in range(50)} | {(2850 + row, 2950 + row) for row in range(50)}
+    plain = np.triu(vectors @ vectors.T >= 0.8, 1).sum()
+    assert len(true & found) >= 95
+    assert len(found) < 3000 < plain / 10
+
+
+def test_a_pair_proposed_twice_counts_once_with_all_that_is_known_of_it() -> None:
+    def part(distance: int, cosine: float) -> Candidates:
+        return Candidates(
+            np.array([3]), np.array([7]), np.array([distance], np.int16), np.array([0], np.int8),
+            np.array([cosine], np.float32),
+        )  # fmt: skip
+
+    found = merged([part(-1, 0.75), part(12, np.nan), part(20, np.nan)])
+    assert pairs(found) == {(3, 7)}
+    assert (found.hash_distance[0], found.cosine[0]) == (12, 0.75)
+
+
+def test_nothing_proposed_is_no_pair() -> None:
+    assert len(merged([])) == 0

@@ -1,0 +1,152 @@
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import ExifTags, Image, ImageDraw
+
+from indexer.pipeline import IndexSettings, index_folders
+from indexer.store.library import LibraryReader, open_library
+from search.duplicates.finder import DuplicateReport, Question, find_duplicates
+from search.duplicates.records import Level
+
+from .photos import NAMES, cropped, labelled, photo
+
+
+def frame(number: int) -> Image.Image:
+    """One of a long, slow pan over a photo with something that moves through it."""
+    whole = photo("hubble_deep_field", 1200)
+    image = whole.crop((number * 6, 0, number * 6 + 400, 400))
+    ImageDraw.Draw(image).ellipse((number * 10, 150, number * 10 + 60, 210), fill=(200, 40, 40))
+    return image
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a messy folder: originals and copies of each level."""
+    folder = tmp_path_factory.mktemp("mess")
+    for number, name in enumerate(NAMES):
+        photo(name).save(folder / f"{name}.jpg", quality=92)
+        os.utime(folder / f"{name}.jpg", (1_600_000_000 + number, 1_600_000_000 + number))
+    (folder / "copies").mkdir()
+    shutil.copy(folder / "coffee.jpg", folder / "copies/coffee copy.jpg")
+    Image.open(folder / "rocket.jpg").save(folder / "copies/rocket.png")
+    photo("chelsea").resize((240, 160)).save(folder / "copies/small cat.jpg", quality=80)
+    labelled(photo("astronaut")).save(folder / "copies/marked.jpg", quality=85)
+    cropped(photo("coins"), 0.8).save(folder / "copies/crop.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("library") / "photos.library"
+    index_folders(place, [folder], IndexSettings(model="builtin", device="cpu", workers=1))
+    return place
+
+
+@pytest.fixture
+def reader(library: Path) -> Iterator[LibraryReader]:
+    with open_library(library) as opened:
+        yield opened
+
+
+def found(report: DuplicateReport) -> dict[str, dict[str, str]]:
+    return {
+        group.keep.path.name: {member.image.path.name: member.level.value for member in group.members}
+        for group in report.groups
+    }
+
+
+def test_each_level_holds_those_before_it(reader: LibraryReader) -> None:
+    exact = {"coffee.jpg": {"coffee copy.jpg": "exact"}}
+    pixel = {"rocket.png": {"rocket.jpg": "pixel"}}
+    near = {
+        "chelsea.jpg": {"small cat.jpg": "near"},
+        "astronaut.jpg": {"marked.jpg": "near"},
+        "coins.jpg": {"crop.jpg": "near"},
+    }
+    assert found(find_duplicates(reader, Question(Level.EXACT))) == exact
+    assert found(find_duplicates(reader, Question(Level.PIXEL))) == exact | pixel
+    assert found(find_duplicates(reader, Question(Level.NEAR))) == exact | pixel | near
+
+
+def test_a_member_says_why_it_is_one_and_how_sure(reader: LibraryReader) -> None:
+    report = find_duplicates(reader, Question(Level.NEAR))
+    (small,) = [m for g in report.groups for m in g.members if m.image.path.name == "small cat.jpg"]
+    assert "240 x 160 instead of 451 x 300" in small.reason or "240 x 160 instead of" in small.reason
+    assert small.confidence > 0.8
+    assert small.evidence.agreement == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_whole_picture_is_kept_for_its_crop_even_when_the_crop_has_more_pixels(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    whole = photo("coffee")
+    whole.save(tmp_path / "in/whole.jpg")
+    cropped(whole, 0.75).resize((1200, 800)).save(tmp_path / "in/enlarged crop.jpg")
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        assert found(find_duplicates(reader, Question())) == {"whole.jpg": {"enlarged crop.jpg": "near"}}
+
+
+def test_nothing_below_a_protected_folder_may_go(reader: LibraryReader, folder: Path) -> None:
+    report = find_duplicates(reader, Question(protected=(folder / "copies",)))
+    assert all("copies" not in member.image.relative for group in report.groups for member in group.members)
+    assert found(report)["small cat.jpg"] == {"chelsea.jpg": "near"}
+
+
+def test_a_folder_limits_what_is_looked_at(reader: LibraryReader, folder: Path) -> None:
+    report = find_duplicates(reader, Question(folder=folder / "copies"))
+    assert (report.groups, report.files) == ((), 5)
+
+
+def test_turned_copies_are_found_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    photo("coffee").save(tmp_path / "in/cup.png")
+    photo("coffee").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "in/left.jpg")
+    photo("coffee").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "in/mirror.jpg")
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        turned = find_duplicates(reader, Question(turned=True))
+        straight = find_duplicates(reader, Question())
+    assert found(turned) == {"cup.png": {"left.jpg": "near", "mirror.jpg": "near"}}
+    assert "mirror.jpg" not in found(straight).get("cup.png", {})
+
+
+def test_frames_of_one_camera_at_other_moments_are_no_copies(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for second in (1, 2):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2024:05:03 14:02:0{second}"
+        photo("coffee").save(tmp_path / f"in/{second}.jpg", quality=90 + second, exif=exif)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        assert found(find_duplicates(reader, Question(Level.NEAR))) == {}
+        (group,) = find_duplicates(reader, Question(Level.SIMILAR)).groups
+    assert group.level is Level.SIMILAR
+
+
+def test_a_slow_pan_does_not_become_one_group(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(40):
+        frame(number).save(tmp_path / f"in/{number:03}.jpg", quality=90)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        report = find_duplicates(reader, Question(Level.NEAR))
+    for group in report.groups:
+        kept = int(group.keep.path.stem)
+        assert all(abs(int(member.image.path.stem) - kept) <= 8 for member in group.members)
+
+
+def test_a_file_that_is_gone_is_told_and_in_no_group(library: Path, folder: Path) -> None:
+    away = folder / "chelsea.jpg"
+    away.rename(folder / "hidden")
+    try:
+        with open_library(library) as reader:
+            report = find_duplicates(reader, Question())
+    finally:
+        (folder / "hidden").rename(away)
+    assert [(path.name, reason) for path, reason in report.unreadable] == [
+        ("chelsea.jpg", "no such file or directory")
+    ]
+    assert "small cat.jpg" not in found(report).get("chelsea.jpg", {})

@@ -1,0 +1,211 @@
+"""`sightline duplicates` on a messy folder, as a person uses it."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ..search.duplicates.photos import NAMES, cropped, photo
+from .conftest import Done, Run
+
+FOUND = 11
+
+
+@pytest.fixture(scope="module")
+def mess(run: Run, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with an exact copy, a smaller one and a crop, and index it; to be left as it is."""
+    folder = tmp_path_factory.mktemp("mess") / "holiday 🏖"
+    (folder / "old phone").mkdir(parents=True)
+    for number, name in enumerate(NAMES[:5]):
+        photo(name).save(folder / f"{name}.jpg", quality=90)
+        os.utime(folder / f"{name}.jpg", (1_600_000_000 + number,) * 2)
+    shutil.copy(folder / "coffee.jpg", folder / "old phone/coffee.jpg")
+    photo("chelsea").resize((240, 160)).save(folder / "old phone/small\ncat.jpg", quality=80)
+    cropped(photo("astronaut"), 0.8).save(folder / "old phone/crop.jpg", quality=90)
+    done = run("index", folder, "--model", model)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+@pytest.fixture
+def messy(mess: Path, tmp_path: Path) -> Path:
+    """Give a copy of the folder and its library, to change."""
+    return Path(shutil.copytree(mess, tmp_path / "mess"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and ".sightline" not in path.parts)
+    return {os.fspath(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def rows(done: Done) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_groups_are_told_with_level_reason_and_what_they_take(run: Run, mess: Path):
+    done = run("duplicates", cwd=mess)
+    said = done.stdout.decode()
+    assert done.returncode == FOUND
+    assert f"keep  {mess}/coffee.jpg" in said
+    assert f"  exact    {mess}/old phone/coffee.jpg" in said
+    assert "the same bytes, 100% sure" in said
+    assert "the same picture, 240 x 160 instead of" in said
+    assert b"3 duplicates in 3 groups among 8 files" in done.stderr
+
+
+def test_json_is_a_group_a_line_with_evidence(run: Run, mess: Path):
+    groups = rows(run("duplicates", "--json", cwd=mess))
+    by_name = {Path(str(group["keep"])).name: group for group in groups}
+    crop = by_name["astronaut.jpg"]
+    assert crop["level"] == "near"
+    (member,) = crop["members"]  # type: ignore[misc]
+    assert member["path"].endswith("crop.jpg")
+    assert member["evidence"]["covered"] > 0.9
+    assert member["evidence"]["inliers"] >= 12
+
+
+def test_csv_has_a_row_a_file_also_for_names_with_newlines(run: Run, mess: Path):
+    table = list(csv.DictReader(io.StringIO(run("duplicates", "--csv", cwd=mess).stdout.decode())))
+    assert len(table) == 6
+    assert {row["role"] for row in table} == {"keep", "duplicate"}
+    assert any(row["path"].endswith("small\ncat.jpg") for row in table)
+
+
+def test_null_paths_are_those_that_could_go(run: Run, mess: Path):
+    done = run("duplicates", "--level", "exact", "-0", cwd=mess)
+    assert done.stdout == os.fsencode(mess / "old phone/coffee.jpg") + b"\0"
+
+
+def test_without_duplicates_the_exit_code_is_0(run: Run, mess: Path):
+    done = run("duplicates", "--in", mess / "old phone", cwd=mess)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"no duplicates among 3 files" in done.stderr
+
+
+def test_a_protected_folder_loses_nothing(run: Run, mess: Path):
+    done = run("duplicates", "--protect", "old phone", "--paths", cwd=mess)
+    assert b"old phone" not in done.stdout
+    assert b"coffee.jpg" in done.stdout
+
+
+def test_nothing_is_touched_without_apply(run: Run, messy: Path):
+    before = contents(messy)
+    run("duplicates", cwd=messy)
+    assert contents(messy) == before
+
+
+@pytest.mark.parametrize("action", [["trash"], ["move", "--to", "away"], ["hardlink"], ["symlink"]])
+def test_what_was_applied_is_undone_to_the_last_byte(
+    run_process: Run, messy: Path, tmp_path: Path, action: list[str]
+):
+    # In processes of their own: send2trash looks once for where the trash is.
+    before = contents(messy)
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    done = run_process("duplicates", "--apply", *action, cwd=messy, **home)
+    assert b"`sightline undo` takes it back" in done.stderr
+    assert (messy / "coffee.jpg").read_bytes() == before["coffee.jpg"]
+    undone = run_process("undo", cwd=messy, **home)
+    assert undone.returncode == 0, undone.stderr.decode()
+    assert contents(messy) == before
+
+
+def test_trashed_duplicates_are_gone_and_the_kept_ones_stay(run_process: Run, messy: Path, tmp_path: Path):
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    done = run_process("duplicates", "--apply", "trash", cwd=messy, **home)
+    assert done.returncode == 0
+    assert set(contents(messy)) == {f"{name}.jpg" for name in NAMES[:5]}
+
+
+def test_a_file_that_changed_since_indexing_is_left_alone(run: Run, messy: Path):
+    changed = messy / "old phone/coffee.jpg"
+    photo("rocket").save(changed)
+    done = run("duplicates", "--level", "exact", "--apply", "move", "--to", "away", cwd=messy)
+    assert done.returncode == FOUND
+    assert changed.exists()
+    assert b"left alone" in done.stderr
+
+
+def test_links_between_pictures_of_other_bytes_are_refused(run: Run, messy: Path):
+    done = run("duplicates", "--apply", "hardlink", cwd=messy)
+    assert done.returncode == FOUND
+    assert (messy / "old phone/coffee.jpg").samefile(messy / "coffee.jpg")
+    assert done.stderr.count(b"left alone:") == 2
+
+
+def test_deleting_refuses_without_a_terminal_or_yes(run: Run, messy: Path):
+    before = contents(messy)
+    done = run("duplicates", "--apply", "delete", cwd=messy)
+    assert done.returncode == 2
+    assert b"--yes" in done.stderr
+    assert contents(messy) == before
+
+
+def test_deleting_with_yes_deletes_the_duplicates_only(run: Run, messy: Path):
+    done = run("duplicates", "--level", "exact", "--apply", "delete", "--yes", cwd=messy)
+    assert done.returncode == 0
+    assert not (messy / "old phone/coffee.jpg").exists()
+    assert (messy / "coffee.jpg").exists()
+
+
+def test_moving_needs_a_folder(run: Run, mess: Path):
+    done = run("duplicates", "--apply", "move", cwd=mess)
+    assert done.returncode == 2
+    assert b"--to FOLDER" in done.stderr
+
+
+def test_the_list_to_keep_and_the_list_to_drop_are_the_whole_folder(run: Run, mess: Path):
+    keep, drop = run("dedup-list", "-0", cwd=mess), run("dedup-list", "--drop", "-0", cwd=mess)
+    assert (keep.returncode, drop.returncode) == (0, 0)
+    kept, dropped = (set(filter(None, done.stdout.split(b"\0"))) for done in (keep, drop))
+    assert kept == {os.fsencode(mess / f"{name}.jpg") for name in NAMES[:5]}
+    assert kept | dropped == {os.fsencode(mess / name) for name in contents(mess)}
+    assert not kept & dropped
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> tuple[Path, Path]:
+    """Make a training and a test folder that share a file, a smaller copy and a mirrored one."""
+    train, test = tmp_path / "train", tmp_path / "test"
+    for folder in (train, test):
+        folder.mkdir()
+    for name in NAMES[:4]:
+        photo(name).save(train / f"{name}.jpg", quality=90)
+    shutil.copy(train / "coffee.jpg", test / "1.jpg")
+    photo("chelsea").resize((300, 200)).save(test / "2.jpg")
+    photo("astronaut").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(test / "3.jpg")
+    photo("camera").save(test / "4.jpg")
+    return train, test
+
+
+def test_leaks_are_told_by_level_and_pair(run: Run, split: tuple[Path, Path]):
+    done = run("leaks", *split, "--json")
+    (report,) = rows(done)
+    assert done.returncode == FOUND
+    assert report["leaking_test_files"] == {"exact": 1, "pixel": 0, "near": 2}
+    pairs = {(Path(p["test"]).name, Path(p["train"]).name) for p in report["pairs"]}  # type: ignore[attr-defined]
+    assert pairs == {("1.jpg", "coffee.jpg"), ("2.jpg", "chelsea.jpg"), ("3.jpg", "astronaut.jpg")}
+
+
+def test_leaks_leave_the_folders_as_they_are(run: Run, split: tuple[Path, Path]):
+    run("leaks", *split)
+    assert not list(split[0].glob(".sightline")) + list(split[1].glob(".sightline"))
+
+
+def test_without_leaks_the_exit_code_is_0(run: Run, split: tuple[Path, Path]):
+    train, test = split
+    for name in "123":
+        (test / f"{name}.jpg").unlink()
+    done = run("leaks", train, test)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"no leaks: compared 1 test with 4 training files" in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_said(run: Run, split: tuple[Path, Path]):
+    done = run("leaks", split[0], split[1] / "nowhere")
+    assert done.returncode == 2
+    assert b"nowhere" in done.stderr
