@@ -648,8 +648,9 @@ def children(parent: int | None = None) -> list[int]:
 
 
 SCRIPT = """
-    import itertools, sys
+    import itertools, signal, sys
     from pathlib import Path
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits it ignored
     from indexer.decode import DecodePool
     from indexer.scan import ScanRules, scan
     from tests.indexer.test_decode import RULES
