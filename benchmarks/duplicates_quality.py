@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from workplace import parse_workplace
 
+from indexer.backfill import fill_features
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
 from search.duplicates.finder import Question, find_candidates, find_pairs
@@ -187,10 +188,11 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
     index_folders(library, [folder], IndexSettings(model="builtin"))
     began = time.perf_counter()
     question = Question(Level.NEAR, turned=True)
+    fill_features(library)
     with open_library(library) as reader:
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
-        candidates, _ = find_candidates(reader, question, images)
+        candidates, _ = find_candidates(reader, question)
         found = list(find_pairs(reader, question, images))
     seconds = time.perf_counter() - began
     names = {
@@ -227,6 +229,7 @@ def hash_pairs(folder: Path, method: str, limit: int) -> set[tuple[str, str]]:
 def real_pairs(folder: Path, library: Path) -> Iterator[tuple[str, int, int, int]]:
     """Find pairs among the real ones of pairs.tsv; (kind, found, of, false pairs of that kind)."""
     index_folders(library, [folder / "images"], IndexSettings(model="builtin"))
+    fill_features(library)
     with open_library(library) as reader:
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())

@@ -11,6 +11,7 @@ from typing import Final
 from PIL import Image
 
 from .errors import QueryInvalid, SightlineError
+from .features import local_features
 from .fingerprint import content_hash, perceptual_hash
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
 from .opening import MAX_MEGAPIXELS, SourceFacts, Undecodable, open_upright
@@ -113,6 +114,7 @@ def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
         longitude=source.longitude,
         perceptual_hash=fingerprint,
         perceptual_quality=quality,
+        features=local_features(image),
     )
     return DecodedImage(file, facts, prepare(image, rules.preprocessing))
 

@@ -52,6 +52,7 @@ class IndexSettings:
     workers: int | None = None  # decoding processes; None: one per core
     exclude: tuple[str, ...] = ()
     include_hidden: bool = False
+    wanted: Callable[[Path], bool] | None = None  # only files that it holds for; None: all
     max_megapixels: float | None = None  # None: the decoder's default
     retry_skipped: bool = False  # decode again what could not be decoded before
     history_days: int = HISTORY_DAYS  # how long the vector of a removed image is kept
@@ -203,7 +204,7 @@ class _Run:
                 return
             if isinstance(item, Unreadable):
                 self.tally.unreadable.append(item)
-            else:
+            elif self.settings.wanted is None or self.settings.wanted(item.path):
                 yield item
 
     def _wanted(self, root: Path, handle: int) -> Iterator[FoundFile]:

@@ -1,12 +1,14 @@
 """Records: what the stages hand to one another, each named by what has happened to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .features import Features
 
 Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 Vectors: TypeAlias = NDArray[np.float32]  # (n, dim), each row has length one
@@ -42,6 +44,7 @@ class ImageFacts:
     longitude: float | None  # degrees, east positive
     perceptual_hash: bytes | None  # PDQ, 256 bits as 32 bytes
     perceptual_quality: int | None  # PDQ's own 0 to 100; below 50 the hash says little
+    features: Features | None = field(default=None, compare=False)  # marks to find parts of it by
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ..records import EncodedImage, EncoderCard, FoundFile, ImageFacts
 from . import schema
 from .catalog import at_or_below, get_generation, get_roots, ids_of, portions, preprocessing_text
 from .names import real_below, relative_to, stored_root
+from .pairs import put_features
 from .vectors import IndexFile
 
 content, embedding, file = schema.content, schema.embedding, schema.file
@@ -115,6 +116,10 @@ def commit_entries(
     _put_contents(connection, encoded)
     ids = ids_of(connection, [entry.content_hash for entry in entries if entry.content_hash is not None])
     _put_vectors(connection, encoder_id, generation, encoded, ids)
+    put_features(
+        connection,
+        {ids[i.facts.content_hash]: i.facts.features for i in encoded if i.facts.features is not None},
+    )
     former = _former_contents(connection, entries)
     _put_files(connection, entries, ids)
     revive(connection, ids.values(), generation)

@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, update
 
 from ..errors import LibraryEmpty, LibraryMissing
+from ..features import Features
 from ..records import EncodedImage, EncoderCard, FoundFile, Ids, Skipped, Vectors
-from . import catalog, changes, schema
+from . import catalog, changes, pairs, schema
 from .changes import Entry, Place
 from .engines import engine_to_read, engine_to_write, run_pragma
 from .failures import explained
@@ -34,6 +35,7 @@ from .migrate import check_revision, revision_of, upgrade
 from .names import absolute
 from .nearest import FAISS_FROM_IMAGES, NearestVectors, recorded_file
 from .opening import BUSY_SECONDS
+from .pairs import StoredPair
 from .records import (
     Filters,
     Known,
@@ -195,6 +197,26 @@ class LibraryReader:
         hashes = np.frombuffer(b"".join(row[1] or bytes(32) for row in rows), np.uint8).reshape(-1, 32)
         quality = np.fromiter((row[2] or 0 if row[1] else 0 for row in rows), np.int64, len(rows))
         return ids, hashes, quality
+
+    def local_features(self) -> tuple[Ids, Ids, Features]:
+        """Give the marks of all live contents that have them: ids in order, how many each has, all marks."""
+        with self.reading() as connection:
+            return pairs.get_features(connection)
+
+    def without_features(self) -> Ids:
+        """Give the live contents that no marks were taken of: an older program indexed them."""
+        with self.reading() as connection:
+            return pairs.without_features(connection)
+
+    def compared(self, scope: str) -> tuple[Ids, list[StoredPair]]:
+        """Give the contents that searches of this scope have compared, in order, and the pairs they kept."""
+        with self.reading() as connection:
+            return pairs.get_compared(connection, scope), list(pairs.get_pairs(connection, scope))
+
+    def set_apart(self) -> set[frozenset[bytes]]:
+        """Give the pairs of contents that the user said are no duplicates."""
+        with self.reading() as connection:
+            return pairs.apart(connection)
 
     def content_by_hash(self, sha: bytes) -> int | None:
         """Give the id of a content the library knows."""
@@ -375,6 +397,29 @@ class LibraryWriter(LibraryReader):
         """Store what the last run did, for `status`; plain JSON values."""
         with self._writing() as connection:
             changes.put_setting(connection, "last_run", json.dumps(dict(summary)))
+
+    def put_features(self, marks: Mapping[int, Features]) -> None:
+        """Store the marks of contents that have none."""
+        with self._writing() as connection:
+            pairs.put_features(connection, marks)
+
+    def remember_pairs(
+        self, scope: str, found: Iterable[StoredPair], *, compared: Collection[int] = ()
+    ) -> None:
+        """Keep pairs, and that these contents have been compared with all others of that scope."""
+        with self._writing() as connection:
+            pairs.put_pairs(connection, scope, found)
+            pairs.put_compared(connection, scope, compared)
+
+    def forget_scopes_but(self, kept: str) -> None:
+        """Delete what searches have kept whose scopes do not begin so."""
+        with self._writing() as connection:
+            pairs.drop_other_scopes(connection, kept)
+
+    def put_apart(self, hashes: Sequence[bytes], *, again: bool = False) -> int:
+        """Remember that no two of these contents are duplicates, or take it back; count the pairs."""
+        with self._writing() as connection:
+            return (pairs.join_again if again else pairs.set_apart)(connection, hashes)
 
     def mend_links(self, without_file: Sequence[int], with_file: Sequence[int]) -> None:
         """Hide contents that have no file, and bring back those that have one (for `verify`)."""

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -22,7 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 from .names import decode_name, encode_name
 
-REVISIONS = ("0001",)  # of migrations/, oldest first; a test compares
+REVISIONS = ("0001", "0002")  # of migrations/, oldest first; a test compares
 HEAD = REVISIONS[-1]
 
 _NAMES = {  # Alembic can only change what has a name
@@ -147,4 +148,41 @@ index_file = Table(
     Column("byte_size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("sha256", LargeBinary(32), nullable=False),
+)
+
+local_feature = Table(  # marks by which parts of a picture are found again (features.py)
+    "local_feature",
+    metadata,
+    Column("content_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
+    Column("marks", LargeBinary, nullable=False),
+)
+
+compared = Table(  # contents that a search for duplicates has seen: it need not compare them again
+    "compared",
+    metadata,
+    Column("scope", String, primary_key=True),  # what was compared, and how
+    Column("content_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "content_id"),
+)
+
+pair = Table(  # what such a search held for worth a look, and what came of it
+    "pair",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("first_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
+    Column("second_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
+    Column("hash_distance", Integer),  # bits; null where the hashes did not propose it
+    Column("turn", Integer, nullable=False),
+    Column("cosine", Float),  # null where the vectors did not
+    Column("judged", Boolean, nullable=False),
+    Column("answer", JSON(none_as_null=True)),  # null when judged: no duplicates
+    Index(None, "first_id"),
+    Index(None, "second_id"),
+)
+
+not_duplicate = Table(  # what the user has said; by content, so that it outlives indexing anew
+    "not_duplicate",
+    metadata,
+    Column("first_sha256", LargeBinary(32), primary_key=True),  # the smaller
+    Column("second_sha256", LargeBinary(32), primary_key=True),
 )

@@ -1,10 +1,11 @@
 """Candidates: pairs of images that may be copies, from hashes and vectors, without looking at pixels.
 
-Never all pairs in memory: hashes go through a binary FAISS index, vectors through a flat one, block by block.
+Never all pairs in memory: each goes through a FAISS index, block by block. `asking` is which rows are
+compared with all: only the new ones, when the others have been compared with each other before.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,11 +22,16 @@ MULTI_HASH_FROM = 300_000  # images; below, looking at all hashes is as quick (m
 BLOCK = 1024  # queries at once
 NEIGHBOURS = 64  # per image
 CROWD_RANKS = slice(40, 65)  # of the neighbours: strangers, since few pictures have so many copies
-CROWD_RATIO = 0.57  # of distances; about one false candidate an image (benchmarks/duplicates_quality.py)
+CROWD_RATIO = 0.3  # of distances, for copies: marks find most, and a false candidate costs a look
+SCENE_CROWD_RATIO = 0.57  # for the same scene; about one false candidate an image
+ASKING_SLACK = 1.3  # by which the other's crowd may make up for what a row's own lacks
+VECTOR_PROBES = 16
+FLAT_UNTIL = 200_000  # vectors; above, searching all of them for all takes hours
 CROWD_FROM_IMAGES = 500
 SMALL_NEIGHBOURS = 8  # per image, in libraries smaller than that
 
 Hashes = NDArray[np.uint8]  # (n, 32), PDQ's 256 bits
+Asking = NDArray[np.int64] | None  # rows; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,9 @@ class Candidates:
         return len(self.first)
 
 
-def hash_pairs(hashes: Hashes, quality: NDArray[np.int64], *, turned: bool) -> Iterator[Candidates]:
+def hash_pairs(
+    hashes: Hashes, quality: NDArray[np.int64], *, turned: bool, asking: Asking = None
+) -> Iterator[Candidates]:
     """Yield the pairs of rows whose PDQ hashes are near.
 
     turned: also when one is mirrored or turned by quarters. Hashes of low quality take no part.
@@ -62,14 +70,15 @@ def hash_pairs(hashes: Hashes, quality: NDArray[np.int64], *, turned: bool) -> I
     if len(rows) < 2:
         return
     index = _binary_index(hashes[rows])
+    queried = rows if asking is None else np.intersect1d(rows, asking)
     for turn_number, turn in enumerate(TURNS if turned else TURNS[:1]):
         limit = HASH_DISTANCE_MAX if turn == TURNS[0] else TURNED_DISTANCE_MAX
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
+        for start in range(0, len(queried), BLOCK):
+            block = queried[start : start + BLOCK]
             queries = hashes[block] if turn == TURNS[0] else turn_hashes(hashes[block], turn)
             lims, distances, found = index.range_search(queries, limit + 1)  # FAISS means "below"
-            asking = np.repeat(block, np.diff(lims.astype(np.int64)))
-            yield _hash_candidates(asking, rows[found], distances, turn_number)
+            from_rows = np.repeat(block, np.diff(lims.astype(np.int64)))
+            yield _hash_candidates(from_rows, rows[found], distances, turn_number)
 
 
 def _binary_index(hashes: Hashes) -> Any:
@@ -124,7 +133,16 @@ def _odd_waves() -> NDArray[np.uint8]:
     return (np.arange(1, 17) % 2).astype(np.uint8)
 
 
-def vector_pairs(vectors: Vectors) -> Iterator[Candidates]:
+def unmeasured(first: NDArray[np.int64], second: NDArray[np.int64]) -> Candidates:
+    """Make candidates of pairs of which no more is known."""
+    count = len(first)
+    none, turn = np.full(count, -1, np.int16), np.zeros(count, np.int8)
+    return Candidates(first, second, none, turn, np.full(count, np.nan, np.float32))
+
+
+def vector_pairs(
+    vectors: Vectors, *, ratio: float = CROWD_RATIO, asking: Asking = None
+) -> Iterator[Candidates]:
     """Yield the pairs of rows that are much nearer to each other than either is to its own crowd.
 
     A cosine means little by itself: motorcycles on white ground are all near to one another. So the distance
@@ -134,33 +152,76 @@ def vector_pairs(vectors: Vectors) -> Iterator[Candidates]:
     """
     if len(vectors) < 2:
         return
-    small = len(vectors) < CROWD_FROM_IMAGES
-    scores, found = _nearest(vectors, SMALL_NEIGHBOURS if small else NEIGHBOURS)
-    crowd = None if small else np.sqrt(np.maximum(1 - scores[:, CROWD_RANKS].mean(axis=1), 1e-6))
-    for start in range(0, len(vectors), BLOCK):
-        rows = slice(start, start + BLOCK)
-        asking = np.arange(len(vectors))[rows, None].repeat(found.shape[1], axis=1)
-        pair = (found[rows] != asking) & (found[rows] >= 0)
-        if crowd is not None:
-            pair &= 1 - scores[rows] <= CROWD_RATIO * crowd[rows, None] * crowd[found[rows]]
-        first, second = np.minimum(asking, found[rows])[pair], np.maximum(asking, found[rows])[pair]
-        none = np.full(len(first), -1, np.int16)
-        yield Candidates(first, second, none, np.zeros(len(first), np.int8), scores[rows][pair])
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    index = _vector_index(vectors)
+    queried = np.arange(len(vectors)) if asking is None else asking
+    if len(vectors) < CROWD_FROM_IMAGES:
+        for rows in _blocks(queried):
+            yield _ordered(rows, *_nearest(index, vectors[rows], SMALL_NEIGHBOURS + 1))
+        return
+    crowds = np.full(len(vectors), np.nan, np.float32)
+    kept = [_nearer_than_crowd(index, vectors, rows, crowds, ratio) for rows in _blocks(queried)]
+    unknown = [np.unique(part.second[np.isnan(crowds[part.second])]) for part in kept]
+    for rows in _blocks(np.unique(np.concatenate([np.empty(0, np.int64), *unknown]))):
+        crowds[rows] = _crowd(_nearest(index, vectors[rows], NEIGHBOURS + 1)[0])
+    for part in kept:
+        near = 1 - part.cosine <= ratio * np.sqrt(crowds[part.first] * crowds[part.second])
+        yield _ordered(part.first[near, None], part.cosine[near, None], part.second[near, None])
 
 
-def _nearest(vectors: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-    """Give each row's k nearest besides itself, nearest first: cosines and rows."""
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+
+
+def _nearer_than_crowd(
+    index: Any, vectors: Vectors, rows: NDArray[np.int64], crowds: NDArray[np.float32], ratio: float
+) -> Candidates:
+    """Note the crowds of these rows; give what is near by them alone, from asking (first) to found (second).
+
+    The bar on both crowds is passed from the side of the larger one, give or take.
+    """
+    scores, found = _nearest(index, vectors[rows], NEIGHBOURS + 1)
+    crowds[rows] = _crowd(scores)
+    near = (1 - scores <= ASKING_SLACK * ratio * crowds[rows, None]) & (found != rows[:, None]) & (found >= 0)
+    asked, nth = np.nonzero(near)
+    part = unmeasured(rows[asked], found[asked, nth])
+    return replace(part, cosine=scores[asked, nth])
+
+
+def _crowd(scores: Vectors) -> NDArray[np.float32]:
+    """Give the distance 1 - cosine to strangers near a row, from its sorted neighbours' cosines."""
+    return np.asarray(np.maximum(1 - scores[:, CROWD_RANKS].mean(axis=1), 1e-6), np.float32)
+
+
+def _ordered(asking: NDArray[np.int64], scores: Vectors, found: NDArray[np.int64]) -> Candidates:
+    """Make pairs of the (n, k) rows found for (n,) or (n, 1) asking ones."""
+    asked = asking.reshape(-1, 1).repeat(found.shape[1], axis=1)
+    pair = (found != asked) & (found >= 0)
+    first, second = np.minimum(asked, found)[pair], np.maximum(asked, found)[pair]
+    return replace(unmeasured(first, second), cosine=scores[pair])
+
+
+def _vector_index(vectors: Vectors) -> Any:
     import faiss
 
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors, np.float32))
-    k = min(k + 1, len(vectors))
-    scores = np.empty((len(vectors), k), np.float32)
-    found = np.empty((len(vectors), k), np.int64)
-    for start in range(0, len(vectors), BLOCK):
-        block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
-        scores[start : start + BLOCK], found[start : start + BLOCK] = index.search(block, k)
-    return scores, found
+    flat: Any = faiss.IndexFlatIP(vectors.shape[1])
+    if len(vectors) <= FLAT_UNTIL:
+        flat.add(vectors)
+        return flat
+    lists = int(2 * np.sqrt(len(vectors)))
+    index: Any = faiss.IndexIVFFlat(flat, vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    sample = np.random.default_rng(0).choice(len(vectors), min(len(vectors), 40 * lists), replace=False)
+    index.train(vectors[np.sort(sample)])
+    index.add(vectors)
+    index.nprobe = VECTOR_PROBES
+    index.referenced = flat  # FAISS does not keep what Python lets go
+    return index
+
+
+def _nearest(index: Any, vectors: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+    """Give each vector's k nearest, itself among them: falling cosines, and rows, -1 where there are none."""
+    scores, found = index.search(vectors, min(k, index.ntotal))
+    return np.asarray(scores, np.float32), np.asarray(found, np.int64)
 
 
 def merged(parts: Sequence[Candidates]) -> Candidates:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +12,17 @@ from indexer.records import Ids
 from indexer.store.library import LibraryReader
 from indexer.store.records import Filters, StoredImage
 
-from .candidates import Candidates, hash_pairs, merged, vector_pairs
+from .candidates import CROWD_RATIO, SCENE_CROWD_RATIO, Candidates, hash_pairs, merged, vector_pairs
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pairs_of
 from .keeping import Keep, is_protected, order_to_keep
+from .marks import mark_pairs
+from .memory import SCOPES, Memory
 from .records import DuplicatePair, Evidence, Group, Level, Member
 
 GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
+MORE_PIXELS = 1.05  # times as many are a loss
+KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they are different pictures
 
 Images = Mapping[int, Sequence[StoredImage]]  # content -> the files that hold it
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -32,7 +36,8 @@ class Question:
     keep: Keep = Keep.BEST
     protected: tuple[Path, ...] = ()  # nothing below them may go
     turned: bool = False  # mirrored and rotated copies as well
-    folder: Path | None = None  # only files at or below it
+    folder: Path | None = None  # only files at or below it, and the reference
+    reference: Path | None = None  # only what is also at or below it; nothing there may go
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +65,108 @@ def find_duplicates(
     """Find the duplicates among a library's files; raises LibraryEmpty.
 
     Each member of a group is a duplicate of the group's kept file itself, and of a picture that the kept one
-    shows at least nine tenths of.
+    shows at least nine tenths of. What is found is kept in the library when it can be written, so that the
+    next search compares only what is new.
     """
-    with reader.snapshot():
-        images = all_images(reader, question.folder)
-        judge = Judge(images, mirrored=question.turned, workers=_cores())
-        try:
-            groups = _find_groups(reader, question, images, judge, progress)
-        finally:
-            judge.close()
-    files = sum(len(copies) for copies in images.values())
+    memory = Memory(reader, scope_of(reader, question))
+    try:
+        with reader.snapshot():
+            images = all_images(reader)
+            memory.recall(images)
+            _find_new(reader, question, memory, progress)
+            return _report(reader, question, images, memory, progress)
+    finally:
+        memory.keep()
+
+
+def scope_of(reader: LibraryReader, question: Question) -> str:
+    """Name what a search compares, and how: what one finds is of use to those of the same name."""
+    encoder = reader.default_encoder().id
+    scenes = "scenes" if question.level is Level.SIMILAR else "copies"
+    return f"{SCOPES}{scenes}, encoder {encoder}" + (", turned" if question.turned else "")
+
+
+def _find_new(reader: LibraryReader, question: Question, memory: Memory, progress: Progress) -> None:
+    """Compare what is new with everything."""
+    if question.level is Level.EXACT or not len(memory.new):
+        return
+    candidates, ids = find_candidates(reader, question, asking=memory.new, progress=progress)
+    memory.add(pairs_of(candidates, ids))
+
+
+def _report(
+    reader: LibraryReader, question: Question, images: Images, memory: Memory, progress: Progress
+) -> DuplicateReport:
+    chosen = _asked_about(reader, question, images)
+    pairs = _pairs_among(reader, chosen, question, memory)
+    chosen, changed = _as_indexed(chosen, {content for pair in pairs for content in pair})
+    pairs = {key: pair for key, pair in pairs.items() if pair.first in chosen and pair.second in chosen}
+    judge = Judge(chosen, mirrored=question.turned, workers=_cores())
+    try:
+        groups = _find_groups(question, chosen, pairs, judge, memory, progress)
+    finally:
+        judge.close()
+    if question.reference is not None:
+        groups = [group for group in groups if group.keep.path.is_relative_to(question.reference)]
+    files = sum(len(copies) for copies in chosen.values())
     groups.sort(key=lambda group: (-group.freed, str(group.keep.path)))
-    return DuplicateReport(tuple(groups), files, tuple(judge.unreadable.items()))
+    return DuplicateReport(tuple(groups), files, (*changed, *judge.unreadable.items()))
+
+
+def _as_indexed(
+    images: Images, paired: Collection[int]
+) -> tuple[dict[int, Sequence[StoredImage]], list[tuple[Path, str]]]:
+    """Leave out files that are no more what was indexed, among those that could be in a group; and why."""
+    kept: dict[int, Sequence[StoredImage]] = {}
+    changed: list[tuple[Path, str]] = []
+    for content, copies in images.items():
+        if content in paired or len(copies) > 1:
+            problems = [(image.path, reason) for image in copies if (reason := _change_of(image))]
+            changed += problems
+            gone = {path for path, _ in problems}
+            copies = [image for image in copies if image.path not in gone]
+        if copies:
+            kept[content] = copies
+    return kept, changed
+
+
+def _change_of(image: StoredImage) -> str | None:
+    try:
+        found = image.path.stat()
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    same = (found.st_size, found.st_mtime_ns) == (image.size, image.mtime_ns)
+    return None if same else "changed since it was indexed"
+
+
+def _asked_about(reader: LibraryReader, question: Question, images: Images) -> Images:
+    """Give the files in the folder that is asked about, and those in the reference."""
+    if question.folder is None:
+        return images
+    chosen = all_images(reader, question.folder)
+    for content, copies in all_images(reader, question.reference).items() if question.reference else ():
+        known = {image.path for image in chosen.get(content, ())}
+        chosen.setdefault(content, []).extend(image for image in copies if image.path not in known)
+    return chosen
+
+
+def _pairs_among(
+    reader: LibraryReader, images: Images, question: Question, memory: Memory
+) -> dict[frozenset[int], Pair]:
+    """Give the candidates among these images that the user has not said are no duplicates."""
+    if question.level is Level.EXACT:
+        return {}
+    apart = reader.set_apart()
+
+    def is_open(pair: Pair) -> bool:
+        hashes = frozenset(images[content][0].content_hash for content in pair.key)
+        return hashes not in apart
+
+    return {
+        key: pair
+        for key, pair in memory.pairs.items()
+        if pair.first in images and pair.second in images and (not apart or is_open(pair))
+    }
 
 
 def find_pairs(
@@ -90,7 +185,12 @@ def find_pairs(
     """
     judge = Judge(images, mirrored=question.turned, workers=_cores(), bars=bars)
     try:
-        pairs = [pair for pair in _candidate_pairs(reader, question, images, progress) if worth(pair)]
+        candidates, ids = find_candidates(reader, question, progress=progress)
+        pairs = [
+            pair
+            for pair in pairs_of(candidates, ids)
+            if pair.first in images and pair.second in images and worth(pair)
+        ]
         for start in range(0, len(pairs), PAIRS_AT_ONCE):
             progress("comparing pictures", start, len(pairs))
             for found in judge.judge(pairs[start : start + PAIRS_AT_ONCE]):
@@ -106,66 +206,84 @@ def all_images(reader: LibraryReader, folder: Path | None = None) -> dict[int, l
     return reader.images(ids.tolist(), Filters(folder=folder))
 
 
-def _candidate_pairs(
-    reader: LibraryReader, question: Question, images: Images, progress: Progress
-) -> list[Pair]:
-    if question.level is Level.EXACT:
-        return []
-    candidates, ids = find_candidates(reader, question, images, progress)
-    return pairs_of(candidates, ids)
-
-
 def find_candidates(
-    reader: LibraryReader, question: Question, images: Images, progress: Progress = lambda *_: None
+    reader: LibraryReader,
+    question: Question,
+    *,
+    asking: Ids | None = None,
+    progress: Progress = lambda *_: None,
 ) -> tuple[Candidates, Ids]:
-    """Give the pairs worth a look, as rows of the ids that come with them."""
+    """Give the pairs worth a look, as rows of the ids that come with them.
+
+    asking: the contents that are compared with all; None: all of them.
+    """
     ids, hashes, quality = reader.fingerprints()
-    chosen = np.isin(ids, np.fromiter(images, np.int64, len(images)))
-    ids, hashes, quality = ids[chosen], hashes[chosen], quality[chosen]
     progress("comparing hashes", 0, len(ids))
-    parts = list(hash_pairs(hashes, quality, turned=question.turned))
+    rows = None if asking is None else _rows_in(ids, asking)
+    parts = list(hash_pairs(hashes, quality, turned=question.turned, asking=rows))
+    progress("comparing marks", 0, len(ids))
+    mark_ids, counts, marks = reader.local_features()
+    rows = None if asking is None else _rows_in(mark_ids, asking)
+    found = mark_pairs(counts, marks, turned=question.turned, asking=rows)
+    parts += [_renumbered(part, _rows_in(ids, mark_ids)) for part in found]
     progress("comparing vectors", 0, len(ids))
     vector_ids, vectors = reader.embeddings(reader.default_encoder())
-    inside = np.isin(vector_ids, ids)
-    rows = np.searchsorted(ids, vector_ids[inside])
-    for part in vector_pairs(vectors[inside]):
-        parts.append(replace(part, first=rows[part.first], second=rows[part.second]))
+    rows = None if asking is None else _rows_in(vector_ids, asking)
+    ratio = SCENE_CROWD_RATIO if question.level is Level.SIMILAR else CROWD_RATIO
+    found = vector_pairs(vectors, ratio=ratio, asking=rows)
+    parts += [_renumbered(part, _rows_in(ids, vector_ids)) for part in found]
     return merged(parts), ids
 
 
+def _rows_in(ids: Ids, wanted: Ids) -> Ids:
+    """Give the rows of those of the wanted ids that are among these sorted ones."""
+    return np.searchsorted(ids, wanted[np.isin(wanted, ids)])
+
+
+def _renumbered(part: Candidates, rows: Ids) -> Candidates:
+    return replace(part, first=rows[part.first], second=rows[part.second])
+
+
 def _find_groups(
-    reader: LibraryReader, question: Question, images: Images, judge: Judge, progress: Progress
+    question: Question,
+    images: Images,
+    pairs: Mapping[frozenset[int], Pair],
+    judge: Judge,
+    memory: Memory,
+    progress: Progress,
 ) -> list[Group]:
-    pairs = {frozenset((p.first, p.second)): p for p in _candidate_pairs(reader, question, images, progress)}
     neighbours: dict[int, list[int]] = defaultdict(list)
     for pair in pairs.values():
         neighbours[pair.first].append(pair.second)
         neighbours[pair.second].append(pair.first)
+    kept_first = (*question.protected, *filter(None, [question.reference]))
     first_copy = {
-        content: order_to_keep(copies, question.keep, question.protected)[0]
+        content: order_to_keep(copies, question.keep, kept_first)[0]
         for content, copies in images.items()
         if content in neighbours or len(copies) > 1
     }
-    ordered = order_to_keep(list(first_copy.values()), question.keep, question.protected)
+    ordered = order_to_keep(list(first_copy.values()), question.keep, kept_first)
     ranked = [image.content_id for image in ordered]
-    judged: dict[frozenset[int], DuplicatePair | None] = {}
 
     def may_go(questions: Sequence[tuple[int, int]]) -> list[bool]:
         asked = {frozenset(each) for each in questions}
-        open_pairs = [pairs[key] for key in asked if key not in judged]
+        open_pairs = [pairs[key] for key in asked if key not in memory.judged]
         for start in range(0, len(open_pairs), PAIRS_AT_ONCE):
             some = open_pairs[start : start + PAIRS_AT_ONCE]
             for pair, found in zip(some, judge.judge(some), strict=True):
-                judged[frozenset((pair.first, pair.second))] = found
-        progress("comparing pictures", len(judged), len(pairs))
-        return [_may_go(judged[frozenset(each)], each[0], question.level) for each in questions]
+                memory.note(pair, found, readable=judge.could_read(pair))
+            progress("comparing pictures", len(memory.judged), len(memory.pairs))
+        return [
+            _may_go(memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], question)
+            for each in questions
+        ]
 
     starred = stars(ranked, neighbours, may_go)
     given_up = {member for members in starred.values() for member in members}
     groups = [
         _group(
             images[content],
-            [(other, judged[frozenset((content, other))]) for other in starred.get(content, ())],
+            [(other, memory.judged[frozenset((content, other))]) for other in starred.get(content, ())],
             images,
             question,
         )
@@ -175,11 +293,26 @@ def _find_groups(
     return [group for group in groups if group.members]
 
 
-def _may_go(found: DuplicatePair | None, keeper: int, level: Level) -> bool:
-    """Tell whether the other of a pair may be given up for the keeper, at a level."""
-    if found is None or found.level.rank > level.rank:
+def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, question: Question) -> bool:
+    """Tell whether the other of a pair may be given up for the keeper.
+
+    Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
+    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels that
+    is kept for where it lies.
+    """
+    if found is None or found.level.rank > question.level.rank:
         return False
-    return found.level is Level.SIMILAR or (found.towards(keeper).covered or 0) >= GIVEN_UP_COVERED_MIN
+    if found.level is Level.SIMILAR:
+        return True
+    given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
+    if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
+        return False
+    if given_up.framed:
+        return True
+    loses_pixels = other.width * other.height > MORE_PIXELS * keeper.width * keeper.height
+    if loses_pixels and question.keep is Keep.BEST:
+        return False
+    return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
 
 
 def _group(
@@ -188,7 +321,8 @@ def _group(
     images: Images,
     question: Question,
 ) -> Group:
-    keep, *same = order_to_keep(copies, question.keep, question.protected)
+    kept_first = (*question.protected, *filter(None, [question.reference]))
+    keep, *same = order_to_keep(copies, question.keep, kept_first)
     members = [Member(copy, Level.EXACT, 1.0, Evidence(), "the same bytes") for copy in same]
     for other, pair in others:
         if pair is not None:
@@ -199,7 +333,7 @@ def _group(
                 )
                 for image in images[other]
             ]
-    free = [member for member in members if not is_protected(member.image.path, question.protected)]
+    free = [member for member in members if not is_protected(member.image.path, kept_first)]
     return Group(keep, tuple(free))
 
 
@@ -216,6 +350,8 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
     said = ["the same picture" if level is Level.NEAR else "the same scene"]
     if evidence.turned:
         said.append(evidence.turned)
+    if evidence.framed:
+        said.append("in a frame")
     if (image.width, image.height) != (keep.width, keep.height):
         said.append(f"{image.width} x {image.height} instead of {keep.width} x {keep.height}")
     if evidence.agreement is not None and evidence.agreement < 0.995:

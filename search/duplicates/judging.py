@@ -1,8 +1,8 @@
 """Judging: candidates to duplicate pairs, by looking at the pixels; two signals must agree.
 
-A pair proposed by its hashes is laid over whole: hash and cells. A pair that does not pass so, or that the
-vectors proposed, is matched by its details: features and cells. The bars below come from
-benchmarks/duplicates.py (docs/decisions.md tells the figures).
+A pair proposed by its hashes is laid over whole: hash and cells. A pair that does not pass so, or that marks
+or vectors proposed, is matched by its details: features and cells. The bars below come from
+benchmarks/duplicates_quality.py (docs/decisions.md tells the figures).
 """
 
 import hashlib
@@ -53,6 +53,11 @@ class Pair:
     turn: int
     cosine: float | None
 
+    @property
+    def key(self) -> frozenset[int]:
+        """Give the two contents."""
+        return frozenset((self.first, self.second))
+
 
 class Judge:
     """Looks at pairs; keeps the sketches of the contents it saw last."""
@@ -88,6 +93,10 @@ class Judge:
         while len(self._sketches) > SKETCHES_KEPT:
             self._sketches.popitem(last=False)
         return answers
+
+    def could_read(self, pair: Pair) -> bool:
+        """Tell whether both pictures of a pair that was just judged could be looked at."""
+        return all(self._sketches.get(content) is not None for content in pair.key)
 
     def _sketch(self, content: int) -> Sketch | None:
         for image in self._images.get(content, ()):
@@ -166,8 +175,8 @@ def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
         pair.second,
         level,
         _confidence(found, pair),
-        Evidence(**shared, covered=found.covers_first),  # type: ignore[arg-type]
-        Evidence(**shared, covered=found.covers_second),  # type: ignore[arg-type]
+        Evidence(**shared, covered=found.covers_first, framed=found.framed_first),  # type: ignore[arg-type]
+        Evidence(**shared, covered=found.covers_second, framed=found.framed_second),  # type: ignore[arg-type]
     )
 
 

@@ -15,6 +15,7 @@ from indexer.store.records import StoredImage
 from .finder import Images, Progress, Question, all_images, explain, find_pairs
 from .judging import LOOSE, Pair
 from .records import DuplicatePair, Evidence, Level
+from .sides import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,20 @@ class LeakReport:
 
 def find_leaks(
     reader: LibraryReader,
-    train: Path,
-    test: Path,
+    train: Side,
+    test: Side,
     *,
     turned: bool = True,
     progress: Progress = lambda *_: None,
 ) -> LeakReport:
-    """Compare two folders that a library covers; what lies in both counts as test alone."""
+    """Compare two sides that a library covers; what is on both counts as test alone."""
     with reader.snapshot():
         images = all_images(reader)
-        in_test = _below(images, test)
+        in_test = _on(test, images)
         in_train = {
             content: rest
-            for content, copies in _below(images, train).items()
-            if (rest := [image for image in copies if not image.path.is_relative_to(test)])
+            for content, copies in _on(train, images).items()
+            if (rest := [image for image in copies if not test.holds(image.path)])
         }
         question = Question(Level.NEAR, turned=turned)
         wanted = {content: images[content] for content in in_test.keys() | in_train.keys()}
@@ -80,10 +81,8 @@ def find_leaks(
     return LeakReport(tuple(leaks), _count(in_train), _count(in_test))
 
 
-def _below(images: Images, folder: Path) -> dict[int, list[StoredImage]]:
-    found = {
-        c: [image for image in copies if image.path.is_relative_to(folder)] for c, copies in images.items()
-    }
+def _on(side: Side, images: Images) -> dict[int, list[StoredImage]]:
+    found = {content: [i for i in copies if side.holds(i.path)] for content, copies in images.items()}
     return {content: copies for content, copies in found.items() if copies}
 
 

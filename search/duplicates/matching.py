@@ -26,6 +26,9 @@ FLAT = 3.0  # grey levels of spread below which a cell shows nothing
 CORRELATION_MIN = 0.6  # of a cell's grey levels with those laid over it
 FLAT_DIFFERENCE_MAX = 30.0  # grey levels between two flat cells, after the pictures' tones are matched
 COVERED_MIN = 0.9  # of a cell's pixels, before it is compared
+FRAME_MIN = 0.05  # share of a picture that a frame takes at least
+FRAME_SIDES_MIN = 3  # a flat strip at one side may be sky, at two the bars of a film
+FRAME_FLAT_MIN = 0.8  # share of a frame that is flat: it may have buttons on it
 
 Grey = NDArray[np.float32]  # (height, width), 0 to 255
 Affine = NDArray[np.float64]  # (2, 3): where a point of the second picture lies in the first
@@ -50,6 +53,8 @@ class Match:
     covers_first: float  # share of the first picture's area that the second shows
     covers_second: float
     turned: str  # "", "mirrored", "rotated 90", ... of the second against the first
+    framed_first: bool = False  # the first is the second with a frame around it
+    framed_second: bool = False
 
     @property
     def covers_most(self) -> float:
@@ -123,7 +128,16 @@ def _match(
     if inliers < INLIERS_MIN:
         return None
     agreement, covers_first, covers_second = lay_over(first.grey, grey, affine)
-    return Match(inliers, agreement, covers_first, covers_second, _describe(affine, mirrored))
+    back = np.asarray(cv2.invertAffineTransform(affine), np.float64)
+    return Match(
+        inliers,
+        agreement,
+        covers_first,
+        covers_second,
+        _describe(affine, mirrored),
+        framed_first=has_frame(first.grey, back, grey.shape),
+        framed_second=has_frame(grey, affine, first.grey.shape),
+    )
 
 
 def _partners(
@@ -186,6 +200,23 @@ def lay_over(
     covered = float(mask.sum())
     agreement = _agreement(base, laid, mask)
     return agreement, covered / mask.size, min(1.0, covered / max(area, 1.0))
+
+
+def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[int, ...]) -> bool:
+    """Tell whether what the other does not show of a picture is a flat frame on three sides or four.
+
+    to_other: where a point of the picture lies in the other one; other_shape: its height and width.
+    """
+    grey = _smooth(picture)
+    spread = np.sqrt(np.maximum(_cells(grey * grey) - _cells(grey) ** 2, 0))
+    rows, columns = np.indices(spread.shape) * CELL_SIDE + CELL_SIDE / 2
+    x, y = np.tensordot(to_other, np.stack([columns, rows, np.ones_like(rows)]), axes=1)
+    height, width = other_shape[:2]
+    beyond = np.stack([x < 0, x >= width, y < 0, y >= height])
+    outside = beyond.any(axis=0)
+    if outside.mean() < FRAME_MIN or (spread[outside] < FLAT).mean() < FRAME_FLAT_MIN:
+        return False
+    return int((beyond.mean(axis=(1, 2)) > FRAME_MIN / 4).sum()) >= FRAME_SIDES_MIN
 
 
 def _warp(second: NDArray[np.uint8], to_base: Affine, size: tuple[int, int]) -> tuple[Grey, Grey]:

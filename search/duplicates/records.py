@@ -31,6 +31,7 @@ class Evidence:
     agreement: float | None = None  # share of the cells they have in common that show the same
     covered: float | None = None  # share of this image that the kept one shows
     turned: str = ""  # "mirrored", "rotated 90", ...
+    framed: bool = False  # this image is the kept one with a frame around it
 
     def as_dict(self) -> dict[str, Any]:
         """Give what is known, as plain values."""
@@ -38,7 +39,7 @@ class Evidence:
         return {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in known.items()
-            if value not in (None, "")
+            if value not in (None, "", False)
         }
 
 
@@ -52,6 +53,11 @@ class DuplicatePair:
     confidence: float  # 0 to 1
     first_in_second: Evidence  # with `covered` of the first
     second_in_first: Evidence
+
+    @property
+    def pair(self) -> frozenset[int]:
+        """Give the two contents."""
+        return frozenset((self.first, self.second))
 
     def towards(self, keeper: int) -> Evidence:
         """Give the evidence for the other one, when this content is kept."""

@@ -26,7 +26,7 @@ NEXT_REVISION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 
 def upgrade() -> None:
     op.add_column("content", sa.Column("stars", sa.Integer()))
@@ -37,7 +37,7 @@ def upgrade() -> None:
 def later_scripts(folder: Path, more: str = "pass") -> Path:
     """Our migrations and one more."""
     shutil.copytree(migrate.scripts_folder(), folder)
-    (folder / "versions" / "0002_stars.py").write_text(NEXT_REVISION.format(more=more))
+    (folder / "versions" / "0003_stars.py").write_text(NEXT_REVISION.format(more=more))
     return folder
 
 
@@ -45,7 +45,7 @@ def upgrade(library: Path, scripts: Path) -> None:
     engine = engine_to_write(library)
     with engine.connect() as connection:
         try:
-            migrate.upgrade(connection, library, scripts=scripts, known=("0001", "0002"))
+            migrate.upgrade(connection, library, scripts=scripts, known=("0001", "0002", "0003"))
         finally:
             connection.rollback()
     engine.dispose()
@@ -92,11 +92,11 @@ def test_the_program_knows_all_revisions() -> None:
 def test_an_upgrade_keeps_everything_and_leaves_a_copy_of_before(library: Path, tmp_path: Path) -> None:
     before = ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id")
     upgrade(library, later_scripts(tmp_path / "100% later"))
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
     assert ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id") == before
     [copy] = (library / "backups").iterdir()
-    assert copy.name.startswith("catalog-0001-")
-    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert copy.name.startswith("catalog-0002-")
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0002",)]
     assert ask(copy, "SELECT id, sha256 FROM content ORDER BY id") == before
 
 
@@ -116,7 +116,7 @@ def test_a_failed_upgrade_leaves_the_catalog_as_it_was(library: Path, tmp_path: 
     with pytest.raises(ZeroDivisionError):
         upgrade(library, later_scripts(tmp_path / "later", more="1 / 0"))
     assert ask(catalog_file(library), "SELECT sql FROM sqlite_master ORDER BY name") == before
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
@@ -127,7 +127,7 @@ def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
 def test_a_newer_catalog_is_refused_with_the_remedy(library: Path, tmp_path: Path) -> None:
     upgrade(library, later_scripts(tmp_path / "later"))
     for opening in (open_library, lambda path: open_for_writing(path, create=False)):
-        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0002.*pip install --upgrade"):
+        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0003.*pip install --upgrade"):
             opening(library)
     assert ask(catalog_file(library), "SELECT count(*) FROM content") == [(60,)]
 
@@ -138,11 +138,11 @@ def test_an_older_catalog_is_upgraded_by_the_first_who_opens_it(
     """Ours is the older one for a program that knows one revision more."""
     scripts = later_scripts(tmp_path / "later")
     monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(schema, "HEAD", "0002")
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "HEAD", "0003")
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
     with open_library(library) as reader:
         assert reader.default_encoder().images == 60
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
     assert len(list((library / "backups").iterdir())) == 1
 
 
@@ -169,7 +169,10 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
     packaged = tmp_path / "installed" / "indexer" / "migrations"
-    assert sorted(path.name for path in (packaged / "versions").glob("*.py")) == ["0001_first_tables.py"]
+    assert sorted(path.name for path in (packaged / "versions").glob("*.py")) == [
+        "0001_first_tables.py",
+        "0002_duplicates.py",
+    ]
     script = f"""
 from pathlib import Path
 from indexer.store import migrate

@@ -1,0 +1,62 @@
+"""Sides: the files of a training or test set, given as a folder, a list of files, or a library."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.errors import FolderMissing, UsageError
+from indexer.store.files import LIBRARY_NAME, catalog_file
+from indexer.store.library import open_library
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Which files are on one side of a split."""
+
+    place: Path  # as it was given, absolute
+    folders: tuple[Path, ...]  # that hold them all
+    files: frozenset[Path] | None  # None: everything in the folders
+    missing: int = 0  # files on the list that are not there
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether a file is on this side."""
+        if self.files is not None:
+            return path in self.files
+        return any(path.is_relative_to(folder) for folder in self.folders)
+
+
+def read_side(place: Path) -> Side:
+    """Find out what a path stands for; raise FolderMissing, or UsageError for a list without any file.
+
+    A library is its .sightline folder, and stands for the files it holds. A list has one path a line, or
+    paths ended by zero bytes; relative ones count from the list's folder.
+    """
+    place = Path(os.path.abspath(place))  # noqa: PTH100  # keeps links
+    if place.is_dir():
+        is_library = place.name == LIBRARY_NAME or catalog_file(place).exists()
+        return _library(place) if is_library else Side(place, (place,), None)
+    if place.is_file():
+        return _list(place)
+    raise FolderMissing(place)
+
+
+def _library(place: Path) -> Side:
+    with open_library(place) as reader:
+        ids, _, _ = reader.fingerprints()
+        images = reader.images(ids.tolist())
+        files = frozenset(image.path for copies in images.values() for image in copies)
+        return Side(place, reader.roots(), files)
+
+
+def _list(place: Path) -> Side:
+    content = place.read_bytes()
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    named = [place.parent / os.fsdecode(line) for line in lines if line.strip()]
+    files = frozenset(Path(os.path.abspath(path)) for path in named if path.is_file())  # noqa: PTH100
+    if not files:
+        raise UsageError(f"{place}: names no file that is there; a list has one path a line")
+    return Side(place, _outermost({file.parent for file in files}), files, len(named) - len(files))
+
+
+def _outermost(folders: set[Path]) -> tuple[Path, ...]:
+    return tuple(sorted(folder for folder in folders if not folders.intersection(folder.parents)))

@@ -1,0 +1,201 @@
+"""What a search for duplicates keeps for the next one."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from indexer.pipeline import IndexSettings, index_folders
+from indexer.store.library import open_for_writing, open_library
+from search.duplicates import finder
+from search.duplicates.finder import DuplicateReport, Question, find_candidates, find_duplicates
+from search.duplicates.judging import Judge
+from search.duplicates.records import Level
+
+from .photos import cropped, labelled, photo
+
+SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("coffee", "rocket", "chelsea"):
+        photo(name).save(folder / f"{name}.jpg", quality=92)
+    labelled(photo("coffee")).save(folder / "labelled.jpg", quality=85)
+    return folder
+
+
+@pytest.fixture
+def library(folder: Path, tmp_path: Path) -> Path:
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    return tmp_path / "library"
+
+
+def search(library: Path, **question) -> DuplicateReport:
+    with open_library(library) as reader:
+        return find_duplicates(reader, Question(**question))
+
+
+def names(report: DuplicateReport) -> set[frozenset[str]]:
+    return {
+        frozenset([group.keep.path.name, *(member.image.path.name for member in group.members)])
+        for group in report.groups
+    }
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the pairs that are looked at."""
+    looked: list[int] = []
+    judge = Judge.judge
+
+    def counting(self: Judge, pairs):
+        looked.append(len(pairs))
+        return judge(self, pairs)
+
+    monkeypatch.setattr(Judge, "judge", counting)
+    return looked
+
+
+def test_a_second_search_says_the_same_without_looking_again(library: Path, judged: list[int]) -> None:
+    first = search(library)
+    assert judged.pop() > 0
+    judged.clear()
+    assert search(library) == first
+    assert judged == []
+
+
+def test_only_what_is_new_is_compared(folder: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search(library)
+    cropped(photo("rocket"), 0.8).save(folder / "crop.jpg", quality=85)
+    index_folders(library, [folder], SETTINGS)
+    asked = []
+
+    def noting(reader, question, *, asking=None, **others):
+        asked.append(len(asking))
+        return find_candidates(reader, question, asking=asking, **others)
+
+    monkeypatch.setattr(finder, "find_candidates", noting)
+    assert names(search(library)) == {
+        frozenset({"coffee.jpg", "labelled.jpg"}),
+        frozenset({"rocket.jpg", "crop.jpg"}),
+    }
+    assert asked == [1]
+
+
+def test_what_comes_back_is_compared_with_what_came_meanwhile(
+    folder: Path, library: Path, tmp_path: Path
+) -> None:
+    (folder / "labelled.jpg").rename(tmp_path / "away.jpg")
+    index_folders(library, [folder], SETTINGS)
+    assert names(search(library)) == set()
+    (tmp_path / "away.jpg").rename(folder / "labelled.jpg")
+    index_folders(library, [folder], SETTINGS)
+    assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+
+
+def test_a_looser_level_looks_for_itself(library: Path) -> None:
+    search(library)
+    assert names(search(library, level=Level.SIMILAR)) >= {frozenset({"coffee.jpg", "labelled.jpg"})}
+
+
+def test_a_picture_that_could_not_be_read_is_looked_at_again(folder: Path, library: Path) -> None:
+    broken = folder / "labelled.jpg"
+    content, times = broken.read_bytes(), broken.stat()
+    broken.write_bytes(bytes(len(content)))
+    os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert [path.name for path, _ in search(library).unreadable] == ["labelled.jpg"]
+    broken.write_bytes(content)
+    os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+
+
+def test_a_file_that_changed_since_is_told_and_in_no_group(folder: Path, library: Path) -> None:
+    search(library)
+    photo("rocket").save(folder / "labelled.jpg")
+    report = search(library)
+    assert [(path.name, reason) for path, reason in report.unreadable] == [
+        ("labelled.jpg", "changed since it was indexed")
+    ]
+    assert names(report) == set()
+
+
+def test_a_search_goes_without_when_somebody_writes(library: Path) -> None:
+    with open_for_writing(library, create=False):
+        assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+
+
+def test_what_the_user_set_apart_is_not_reported(folder: Path, library: Path) -> None:
+    hashes = [image.content_hash for image in stored(library, "coffee.jpg", "labelled.jpg")]
+    with open_for_writing(library, create=False) as writer:
+        assert writer.put_apart(hashes) == 1
+    assert names(search(library)) == set()
+
+
+def test_setting_apart_can_be_taken_back(library: Path) -> None:
+    hashes = [image.content_hash for image in stored(library, "coffee.jpg", "labelled.jpg")]
+    with open_for_writing(library, create=False) as writer:
+        writer.put_apart(hashes)
+        assert writer.put_apart(hashes, again=True) == 1
+    assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+
+
+def test_setting_apart_outlives_forgetting(folder: Path, library: Path) -> None:
+    hashes = [image.content_hash for image in stored(library, "coffee.jpg", "labelled.jpg")]
+    with open_for_writing(library, create=False) as writer:
+        writer.put_apart(hashes)
+        writer.forget(folder)
+    index_folders(library, [folder], SETTINGS)
+    assert names(search(library)) == set()
+
+
+def test_what_is_in_the_reference_already_is_listed_and_the_reference_left_alone(
+    folder: Path, library: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "card"
+    new.mkdir()
+    shutil.copy(folder / "rocket.jpg", new / "IMG_1.jpg")
+    photo("chelsea").resize((960, 640)).save(new / "larger.jpg", quality=95)
+    photo("astronaut").save(new / "fresh.jpg")
+    index_folders(library, [new], SETTINGS)
+    report = search(library, folder=new, reference=folder)
+    assert {group.keep.path.name: [m.image.path.name for m in group.members] for group in report.groups} == {
+        "rocket.jpg": ["IMG_1.jpg"],
+        "chelsea.jpg": ["larger.jpg"],
+    }
+
+
+def stored(library: Path, *wanted: str):
+    with open_library(library) as reader:
+        ids, _, _ = reader.fingerprints()
+        images = reader.images(ids.tolist())
+    return [image for copies in images.values() for image in copies if image.path.name in wanted]
+
+
+def test_a_photo_in_a_screenshot_of_something_else_is_not_given_up_for_it(tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    photo("coffee").save(folder / "photo.jpg", quality=92)
+    feed = Image.new("RGB", (600, 1400), "white")
+    for place, name in enumerate(("astronaut", "coffee", "rocket")):
+        feed.paste(photo(name).resize((560, 420)), (20, 20 + 460 * place))
+    feed.save(folder / "screenshot.png")
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    assert names(search(tmp_path / "library")) == set()
+
+
+def test_a_picture_in_a_frame_goes_for_the_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    photo("coffee").save(folder / "photo.jpg", quality=92)
+    frame = Image.new("RGB", (620, 460), (20, 20, 20))
+    frame.paste(photo("coffee"), (70, 70))
+    frame.save(folder / "framed.jpg", quality=92)
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    [group] = search(tmp_path / "library").groups
+    assert group.keep.path.name == "photo.jpg"
+    assert group.members[0].evidence.framed
