@@ -1,7 +1,6 @@
 """The contact sheet: the images of an answer in rows of equal height, as one picture to keep or to send."""
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from search.results import Hit, SearchAnswer
 
 from .names import plural, printable
 from .thumbnails import thumbnails
+from .writing import written_whole
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -199,13 +199,5 @@ def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
 
 def save_sheet(answer: SearchAnswer, file: Path) -> None:
     """Write the contact sheet; the suffix chooses the format."""
-    beside = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
-    try:
+    with written_whole(file) as beside:
         contact_sheet(answer).save(beside)
-        beside.replace(file)
-    except OSError as error:
-        if error.errno is not None:
-            error.filename = str(file)  # which is the name that was asked for
-        raise
-    finally:
-        beside.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from indexer.pipeline import Progress
     from indexer.records import IndexSummary
     from indexer.store.records import LibraryStatus, StoredEncoder
+    from search.duplicates.finder import DuplicateReport, Question
+    from search.duplicates.leaks import LeakReport
     from search.results import Hit, SearchAnswer
 
 
@@ -152,7 +154,27 @@ def write_page(answer: "SearchAnswer", file: Path) -> None:
     """Write the answer as a page."""
     from .page import page
 
-    file.write_text(page(answer), encoding="utf-8")
+    _write_html(page(answer), file)
+
+
+def write_duplicates_page(report: "DuplicateReport", question: "Question", library: Path, file: Path) -> None:
+    """Write the groups of duplicates as a page."""
+    from .duplicates_page import duplicates_page
+
+    _write_html(duplicates_page(report, question, library), file)
+
+
+def write_leaks_page(report: "LeakReport", train: Path, test: Path, skipped: int, file: Path) -> None:
+    """Write leaks as a page."""
+    from .leaks_page import leaks_page
+
+    _write_html(leaks_page(report, train, test, skipped=skipped), file)
+
+
+def _write_html(html: str, file: Path) -> None:
+    from .writing import write_whole
+
+    write_whole(file, html)
     remark(f"wrote {file} ({file_size(file.stat().st_size)})")
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from PIL import Image
 
 MAX_MEGAPIXELS = 1000.0  # what was indexed was within the limit that the user chose
+AHEAD = 64  # thumbnails at a time, so that thousands of them need not be held at once
 
 
 def thumbnails(paths: Sequence[Path], long_side: int) -> Iterator[Image.Image | None]:
     """Yield a small RGB copy of each image, or None where it cannot be read."""
     with ThreadPoolExecutor(thread_name_prefix="thumbnail") as threads:
-        yield from threads.map(lambda path: _thumbnail(path, long_side), paths)
+        for start in range(0, len(paths), AHEAD):
+            some = paths[start : start + AHEAD]
+            yield from threads.map(lambda path: _thumbnail(path, long_side), some)
 
 
 def _thumbnail(path: Path, long_side: int) -> Image.Image | None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "leaks": "Find what of a test set is in the training set, exactly or nearly.",
     "status": "Show what the library holds.",
     "verify": "Check the library, and repair what can be derived.",
+    "not-duplicates": "Remember that pictures which look alike are no copies of one another.",
     "undo": "Put back what a run of actions took away.",
     "forget": "Take files or folders out of the library; the images themselves stay.",
     "models": "List the models that can be used.",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import find, question_options
-from .options import AnyPath, library_option, library_path
+from .finding import find, question_options, to_question
+from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
     from search.duplicates.finder import DuplicateReport
@@ -17,6 +17,7 @@ FOUND = 11  # exit code: there are duplicates
 EPILOG = """\b
 Examples:
   sightline duplicates
+  sightline duplicates --html report.html
   sightline duplicates --level exact --paths -0 | xargs -0 ls -l
   sightline duplicates --in ~/Pictures/2024 --transforms --json > groups.jsonl
   sightline duplicates --protect ~/Pictures/albums --apply trash
@@ -48,6 +49,7 @@ Exit codes: 0 none found   11 duplicates found (with --apply: some were left alo
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, one file a row.")
 @click.option("--paths", is_flag=True, help="Only the paths of what could go, one a line.")
 @click.option("-0", "--null", is_flag=True, help="The same, each ended by a zero byte, for xargs -0.")
+@html_option
 @library_option
 def command(
     question: Any,
@@ -58,6 +60,7 @@ def command(
     as_csv: bool,
     paths: bool,
     null: bool,
+    html: Path | None,
     library: Path | None,
 ) -> None:
     """Find copies of images; nothing is touched without --apply."""
@@ -80,6 +83,8 @@ def command(
         show.paths(members, end=b"\0" if null else b"\n")
     else:
         show.raw("".join(f"{line}\n" for line in groups.group_lines(report)))
+    if html:
+        show.write_duplicates_page(report, to_question(question), place, html)
     show.remark(groups.summary(report))
     left = report.members
     if action and report.groups:

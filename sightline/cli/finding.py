@@ -1,5 +1,6 @@
 """What the commands that find duplicates share: their options, and the finding with its progress."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import click
 from .options import AnyPath, Command
 
 if TYPE_CHECKING:
-    from search.duplicates.finder import DuplicateReport, Progress
+    from indexer.store.library import LibraryReader
+    from search.duplicates.finder import DuplicateReport, Progress, Question
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -37,6 +39,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Nothing below it may go (repeatable).",
     ),
     click.option("--in", "folder", type=AnyPath(), metavar="FOLDER", help="Only files at or below it."),
+    click.option(
+        "--reference",
+        type=AnyPath(),
+        metavar="FOLDER",
+        help="Only what is in this indexed folder already, which itself is left alone.",
+    ),
     click.option("--transforms", is_flag=True, help="Find mirrored and rotated copies too."),
 )
 
@@ -51,11 +59,18 @@ def question_options(command: Command) -> Command:
         keep: str,
         protect: tuple[Path, ...],
         folder: Path | None,
+        reference: Path | None,
         transforms: bool,
         **others: Any,
     ) -> Any:
-        asked = ("level", level), ("keep", keep), ("protect", protect), ("folder", folder)
-        question = dict((*asked, ("transforms", transforms)))
+        question = {
+            "level": level,
+            "keep": keep,
+            "protect": protect,
+            "folder": folder,
+            "reference": reference,
+            "transforms": transforms,
+        }
         return command(*arguments, question=question, **others)
 
     for option in reversed(_OPTIONS):
@@ -66,24 +81,67 @@ def question_options(command: Command) -> Command:
 def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
     """Find a library's duplicates; tell of files that could not be compared."""
     from indexer.store.library import open_library
-    from search.duplicates.finder import Question, find_duplicates
-    from search.duplicates.keeping import Keep
-    from search.duplicates.records import Level
+    from search.duplicates.finder import find_duplicates
 
     from .. import show
 
-    asked = Question(
+    asked = to_question(question)
+    with progress() as update:
+        fill_in(place, update)
+        with open_library(place) as reader:
+            _check_reference(reader, asked.reference)
+            report = find_duplicates(reader, asked, progress=update)
+    for path, reason in report.unreadable:
+        show.remark(f"{path}: not compared: {reason}")
+    return report
+
+
+def to_question(question: dict[str, Any]) -> "Question":
+    """Give what the options ask for."""
+    from search.duplicates.finder import Question
+    from search.duplicates.keeping import Keep
+    from search.duplicates.records import Level
+
+    return Question(
         level=Level(question["level"]),
         keep=Keep(question["keep"]),
         protected=tuple(Path.cwd() / path for path in question["protect"]),
         turned=question["transforms"],
         folder=question["folder"],
+        reference=_absolute(question["reference"]),
     )
-    with open_library(place) as reader, progress() as update:
-        report = find_duplicates(reader, asked, progress=update)
-    for path, reason in report.unreadable:
-        show.remark(f"{path}: not compared: {reason}")
-    return report
+
+
+def _absolute(folder: Path | None) -> Path | None:
+    return None if folder is None else Path(os.path.abspath(folder))  # noqa: PTH100  # keeps links
+
+
+def _check_reference(reader: "LibraryReader", reference: Path | None) -> None:
+    from indexer.errors import UsageError
+    from indexer.store.names import relative_to
+
+    if reference is None or any(relative_to(reference, root) is not None for root in reader.roots()):
+        return
+    raise UsageError(
+        f"{reference} is not in the library, so nothing can be compared with it: add it with "
+        f"`sightline index {reference} --library {reader.path}`"
+    )
+
+
+def fill_in(place: Path, update: "Progress") -> None:
+    """Take down what an older program did not about pictures that are indexed already."""
+    from indexer.backfill import fill_features
+    from indexer.errors import LibraryBusy, LibraryReadOnly
+
+    from .. import show
+
+    try:
+        missing = fill_features(place, progress=lambda done, of: update("taking down marks", done, of))
+    except (LibraryBusy, LibraryReadOnly) as error:
+        show.remark(f"{error}; crops and frames of pictures from an older program may be missed")
+    else:
+        if missing:
+            show.remark(f"{missing:,} pictures could not be read: crops and frames of them may be missed")
 
 
 @contextmanager

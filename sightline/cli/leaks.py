@@ -4,26 +4,36 @@ import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import progress
-from .options import AnyPath
+from .finding import fill_in, progress
+from .options import AnyPath, html_option
+
+if TYPE_CHECKING:
+    from search.duplicates.sides import Side
 
 FOUND = 11  # exit code: there are leaks
 
 EPILOG = """\b
 Examples:
   sightline leaks train/ test/
+  sightline leaks train/ test/ --html report.html
   sightline leaks train/ test/ --json > leaks.json || echo "leaks"
+  sightline leaks train.txt test.txt
+  sightline leaks ~/Pictures/.sightline test/
+
+
+TRAIN and TEST each are a folder, a list of files (one path a line, or ended by zero bytes;
+relative ones count from the list's folder), or a library's .sightline folder.
 
 The bar is looser than that of `duplicates`: a doubtful test picture is better left out.
 The pictures are indexed in the cache with the built-in model, so the second time is quick;
 nothing is written into the folders.
 
 \b
-Exit codes: 0 no leaks   11 leaks found   2 no such folder
+Exit codes: 0 no leaks   11 leaks found   2 no such folder or list
 """
 
 
@@ -32,35 +42,49 @@ Exit codes: 0 no leaks   11 leaks found   2 no such folder
 @click.argument("test", type=AnyPath())
 @click.option("--no-transforms", is_flag=True, help="Leave out mirrored and rotated copies.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: counts by level, and all pairs.")
-def command(train: Path, test: Path, no_transforms: bool, as_json: bool) -> None:
+@html_option
+def command(train: Path, test: Path, no_transforms: bool, as_json: bool, html: Path | None) -> None:
     """Find what of a test set is in the training set, exactly or nearly."""
-    from indexer.errors import FolderMissing, UsageError
-
-    train, test = Path(os.path.abspath(train)), Path(os.path.abspath(test))  # noqa: PTH100  # keeps links
-    for folder in (train, test):
-        if not folder.is_dir():
-            raise FolderMissing(folder)
-    if train == test:
-        raise UsageError("the two folders are the same; `sightline duplicates` looks within one")
-
-    from indexer.pipeline import IndexSettings, index_folders
+    from indexer.errors import UsageError
     from indexer.store.library import open_library
     from search.duplicates.leaks import find_leaks
+    from search.duplicates.sides import read_side
 
     from .. import groups, show
 
-    place = _library_of(train, test)
-    summary = index_folders(place, (train, test), IndexSettings(model="builtin"), on_notice=show.remark)
-    if summary.skipped:
-        show.remark(f"{summary.skipped:,} files could not be read and were not compared")
-    with open_library(place) as reader, progress() as update:
-        report = find_leaks(reader, train, test, turned=not no_transforms, progress=update)
+    sides = read_side(train), read_side(test)
+    if sides[0] == sides[1]:
+        raise UsageError("the two are the same; `sightline duplicates` looks within one")
+    place, skipped = _index(sides)
+    if skipped:
+        show.remark(f"{skipped:,} files could not be read and were not compared")
+    with progress() as update:
+        fill_in(place, update)
+        with open_library(place) as reader:
+            report = find_leaks(reader, *sides, turned=not no_transforms, progress=update)
     if as_json:
         show.json_lines([groups.leaks_dict(report)])
     else:
         show.raw("".join(f"{line}\n" for line in groups.leak_lines(report)))
+    if html:
+        show.write_leaks_page(report, sides[0].place, sides[1].place, skipped, html)
     show.remark(groups.leaks_summary(report))
     sys.exit(FOUND if report.leaks else 0)
+
+
+def _index(sides: "tuple[Side, Side]") -> tuple[Path, int]:
+    """Index what is on the two sides in the cache; give the library, and how many files could not be read."""
+    from indexer.pipeline import IndexSettings, index_folders
+
+    from .. import show
+
+    for side in sides:
+        if side.missing:
+            show.remark(f"{side.place}: {side.missing:,} of its files are not there")
+    place = _library_of(*(side.place for side in sides))
+    settings = IndexSettings(model="builtin", wanted=lambda path: any(side.holds(path) for side in sides))
+    folders = tuple(dict.fromkeys(folder for side in sides for folder in side.folders))
+    return place, index_folders(place, folders, settings, on_notice=show.remark).skipped
 
 
 def _library_of(*folders: Path) -> Path:

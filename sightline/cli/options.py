@@ -54,6 +54,13 @@ class Day(DateType):
             self.fail(str(error), param, ctx)
 
 
+def html_option(command: Command) -> Command:
+    """Add --html."""
+    return click.option(
+        "--html", type=AnyPath(), metavar="FILE", help="Write a page with the images, complete in one file."
+    )(command)
+
+
 def library_option(command: Command) -> Command:
     """Add --library."""
     return click.option(

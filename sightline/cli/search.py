@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .options import AnyPath, Day, library_option, library_path
+from .options import AnyPath, Day, html_option, library_option, library_path
 
 EPILOG = """\b
 The query:
@@ -59,9 +59,7 @@ on stderr that nothing matches well, shows the least far all the same, and exits
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--paths", is_flag=True, help="Paths only, one a line.")
 @click.option("-0", "--null", is_flag=True, help="Paths only, each ended by a zero byte, for xargs -0.")
-@click.option(
-    "--html", type=AnyPath(), metavar="FILE", help="Write a page with the images, complete in one file."
-)
+@html_option
 @click.option("--sheet", type=AnyPath(), metavar="FILE.png", help="Write a contact sheet with the scores.")
 @click.option(
     "--preview", is_flag=True, help="Show thumbnails (kitty and sixel terminals, iTerm2; else blocks)."

@@ -121,13 +121,14 @@ def test_trashed_duplicates_are_gone_and_the_kept_ones_stay(run_process: Run, me
     assert set(contents(messy)) == {f"{name}.jpg" for name in NAMES[:5]}
 
 
-def test_a_file_that_changed_since_indexing_is_left_alone(run: Run, messy: Path):
+def test_a_file_that_changed_since_indexing_is_told_and_left_alone(run: Run, messy: Path):
     changed = messy / "old phone/coffee.jpg"
     photo("rocket").save(changed)
+    before = changed.read_bytes()
     done = run("duplicates", "--level", "exact", "--apply", "move", "--to", "away", cwd=messy)
-    assert done.returncode == FOUND
-    assert changed.exists()
-    assert b"left alone" in done.stderr
+    assert done.returncode == 0
+    assert b"changed since it was indexed" in done.stderr
+    assert changed.read_bytes() == before
 
 
 def test_links_between_pictures_of_other_bytes_are_refused(run: Run, messy: Path):
@@ -209,3 +210,56 @@ def test_a_folder_that_is_not_there_is_said(run: Run, split: tuple[Path, Path]):
     done = run("leaks", split[0], split[1] / "nowhere")
     assert done.returncode == 2
     assert b"nowhere" in done.stderr
+
+
+def test_what_is_in_the_reference_already_is_listed(run: Run, mess: Path):
+    done = run("duplicates", "--reference", "old phone", "--paths", cwd=mess)
+    assert done.stdout.decode().splitlines() == [f"{mess}/coffee.jpg"]
+
+
+def test_a_reference_outside_the_library_is_said_with_the_remedy(run: Run, mess: Path, tmp_path: Path):
+    done = run("duplicates", "--reference", tmp_path, cwd=mess)
+    assert done.returncode == 2
+    assert f"sightline index {tmp_path}" in done.stderr.decode()
+
+
+def test_pictures_said_to_be_no_duplicates_are_not_reported_until_it_is_taken_back(run: Run, messy: Path):
+    files = ("astronaut.jpg", "old phone/crop.jpg")
+    assert run("not-duplicates", *files, cwd=messy).returncode == 0
+    without = rows(run("duplicates", "--json", cwd=messy))
+    assert run("not-duplicates", "--again", *files, cwd=messy).returncode == 0
+    assert len(rows(run("duplicates", "--json", cwd=messy))) == len(without) + 1
+
+
+def test_files_of_the_same_bytes_cannot_be_set_apart(run: Run, mess: Path):
+    done = run("not-duplicates", "coffee.jpg", "old phone/coffee.jpg", cwd=mess)
+    assert done.returncode == 2
+    assert b"two different pictures are needed" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_is_not_set_apart(run: Run, mess: Path):
+    done = run("not-duplicates", "coffee.jpg", "gone.jpg", cwd=mess)
+    assert done.returncode == 1
+    assert b"gone.jpg" in done.stderr
+
+
+def test_leaks_are_found_between_lists_of_files(run: Run, split: tuple[Path, Path], tmp_path: Path):
+    test = split[1]
+    (tmp_path / "train.txt").write_text("train/coffee.jpg\ntrain/chelsea.jpg\n")
+    (tmp_path / "test.list").write_bytes(b"\0".join(os.fsencode(test / f"{n}.jpg") for n in (1, 3, 4)))
+    (report,) = rows(run("leaks", tmp_path / "train.txt", tmp_path / "test.list", "--json"))
+    assert (report["train_files"], report["test_files"]) == (2, 3)
+    assert report["leaking_test_files"] == {"exact": 1, "pixel": 0, "near": 0}
+
+
+def test_leaks_are_found_between_a_library_and_a_folder(run: Run, mess: Path, split: tuple[Path, Path]):
+    (report,) = rows(run("leaks", mess / ".sightline", split[1], "--json"))
+    assert report["train_files"] == len(NAMES[:5]) + 3
+    assert {Path(pair["test"]).name for pair in report["pairs"]} >= {"2.jpg", "3.jpg"}  # type: ignore[attr-defined]
+
+
+def test_a_list_without_a_file_that_is_there_is_said(run: Run, split: tuple[Path, Path], tmp_path: Path):
+    (tmp_path / "train.txt").write_text("gone.jpg\n")
+    done = run("leaks", tmp_path / "train.txt", split[1])
+    assert done.returncode == 2
+    assert b"names no file that is there" in done.stderr

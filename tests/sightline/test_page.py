@@ -1,36 +1,15 @@
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 from sightline.page import page
 
 from .answers import make_answer, make_images
-
-
-class Reader(HTMLParser):
-    """Collects tags, attributes and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read(html: str) -> Reader:
-    reader = Reader()
-    reader.feed(html)
-    return reader
+from .reading import read
 
 
 def test_page_holds_its_images_and_asks_the_network_for_nothing(tmp_path: Path):
     html = page(make_answer(make_images(tmp_path)))
-    sources = [attrs["src"] or "" for tag, attrs in read(html).tags if tag == "img" and "src" in attrs]
+    sources = read(html).sources()
     assert len(sources) == 4
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
     assert not re.search(r"(src|href)=.https?:|url\(", html)

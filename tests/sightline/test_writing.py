@@ -1,0 +1,52 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from sightline.writing import write_whole, written_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path):
+    file = tmp_path / "page.html"
+    file.write_text("old and longer")
+    write_whole(file, "neu: é")
+    assert file.read_text(encoding="utf-8") == "neu: é"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path: Path):
+    file = tmp_path / "page.html"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), written_whole(file) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_stays_a_link(tmp_path: Path):
+    (tmp_path / "target").mkdir()
+    file, link = tmp_path / "target/page.html", tmp_path / "link.html"
+    link.symlink_to(file)
+    write_whole(link, "new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(pipe, "through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path):
+    with pytest.raises(OSError) as raised:  # any: it is the name that counts
+        write_whole(tmp_path / "no" / "page.html", "new")
+    assert raised.value.filename == str(tmp_path / "no" / "page.html")
