@@ -21,21 +21,27 @@ def apply(
 ) -> Iterator[Outcome]:
     """Get rid of files one by one; tell of each in turn, and stop for none that has to be left alone.
 
-    `destination` is the folder of MOVE. The library's folder takes the journal. Raises UsageError at once;
-    while it runs LibraryBusy when another program acts on files, LibraryReadOnly and DiskFull when the
-    journal cannot be written: what was not journaled was not touched.
+    What is a link to its kept file, hard or symbolic, takes no room of its own: it stays and is ALREADY,
+    whatever the action. `destination` is the folder of MOVE. The library's folder takes the journal. Raises
+    UsageError at once; while it runs LibraryBusy when another program acts on files, LibraryReadOnly and
+    DiskFull when the journal cannot be written: what was not journaled was not touched.
     """
     removals = [replace(r, path=absolute(r.path), keeper=absolute(r.keeper)) for r in removals]
+    destination = destination and absolute(destination)
     _check_destination(action, destination)
-    work = _Work(action, library, destination and absolute(destination), Kept(r.keeper for r in removals))
-    return _applied(removals, work)
+    return _applied(removals, _Work(action, library, destination, removals))
 
 
 def _check_destination(action: Action, destination: Path | None) -> None:
     if (action is Action.MOVE) != (destination is not None):
         raise UsageError("moving needs a folder to move to, and the other actions have no use for one")
-    if destination is not None and destination.exists() and not destination.is_dir():
-        raise UsageError(f"{destination}: not a folder; name one to move files to")
+    if destination is None:
+        return
+    there = moving.nearest(destination)
+    if not there.is_dir():
+        raise UsageError(f"{there}: not a folder; name one to move files to")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{there}: cannot be written; name another folder to move files to")
 
 
 def _applied(removals: list[Removal], work: "_Work") -> Iterator[Outcome]:
@@ -65,11 +71,14 @@ class _Pair:
 class _Work:
     """One run of one action."""
 
-    def __init__(self, action: Action, library: Path, destination: Path | None, kept: Kept) -> None:
+    def __init__(
+        self, action: Action, library: Path, destination: Path | None, removals: list[Removal]
+    ) -> None:
         self.library = library
         self._action = action
         self._destination = destination
-        self._kept = kept
+        self._kept = Kept(removal.keeper for removal in removals)
+        self._links = {} if action.links else linking.by_target(removal.path for removal in removals)
         self._journal: Journal | None = None
         self._entries = 0
         self._sidecars = Sidecars()
@@ -80,7 +89,7 @@ class _Work:
 
     def remove(self, removal: Removal) -> Outcome:
         try:
-            if self._is_linked(removal):
+            if linking.is_link_to(removal.path, removal.keeper):
                 return Outcome(removal.path, Result.ALREADY)
             pair = self._check(removal)
             entry, sidecars = self._plan(removal, pair)
@@ -89,16 +98,6 @@ class _Work:
             return Outcome(removal.path, Result.REFUSED, refusal.reason)
         return self._with_sidecars(done, entry, sidecars)
 
-    def _is_linked(self, removal: Removal) -> bool:
-        """Tell whether the path is such a link to the kept file as it is to become."""
-        path, keeper = removal.path, removal.keeper
-        if not self._action.links or same_entry(path, keeper):
-            return False
-        try:
-            return path.samefile(keeper) and path.is_symlink() == (self._action is Action.SYMLINK)
-        except OSError:
-            return False
-
     def _check(self, removal: Removal) -> _Pair:
         file = verify(removal.path, removal.sha256)
         keeper = verify_keeper(removal.keeper, removal.keeper_sha256)
@@ -106,6 +105,8 @@ class _Work:
             raise Refused(f"the same file as the kept one, by another name: {removal.keeper}")
         if file in self._kept:
             raise Refused("kept in place of others in this run")
+        if file.standing.identity in self._links:  # links stay, so what they lead to must stay as well
+            raise Refused(f"a symbolic link would lead nowhere: {self._links[file.standing.identity]}")
         if self._action.links and file.sha256 != keeper.sha256:
             raise Refused("not the same bytes as the kept file, so a link would show another picture")
         if self._action is Action.HARDLINK and file.standing.device != keeper.standing.device:

@@ -130,7 +130,7 @@ class Kept:
 
     def __init__(self, keepers: Iterable[Path]) -> None:
         self._paths = frozenset(keepers)
-        self._identities = frozenset(filter(None, map(_identity, self._paths)))
+        self._identities = frozenset(filter(None, map(identify, self._paths)))
 
     def __contains__(self, file: Examined) -> bool:
         return file.path in self._paths or file.standing.identity in self._identities
@@ -143,7 +143,7 @@ def words(problem: OSError) -> str:
 
 def _regular(status: os.stat_result) -> Standing:
     if stat.S_ISLNK(status.st_mode):
-        raise Refused("a link stands in its place")
+        raise Refused("a symbolic link, not a file of its own")
     if stat.S_ISDIR(status.st_mode):
         raise Refused("a folder stands in its place")
     if not stat.S_ISREG(status.st_mode):
@@ -151,7 +151,8 @@ def _regular(status: os.stat_result) -> Standing:
     return Standing.of(status)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identify(path: Path) -> tuple[int, int] | None:
+    """Give what all names of a file share, links followed; None when it cannot be looked at."""
     try:
         return Standing.of(path.stat()).identity
     except OSError:  # it will be refused when its turn comes

@@ -109,7 +109,9 @@ class Journal:
         with explained(library):
             name, file = _create(actions_folder(library), f"{now:%Y%m%dT%H%M%SZ}")
             journal = cls(library, name, file)
-            journal._write({"type": "run", "format": FORMAT, "action": action, "started": now.isoformat()})
+            header = {"type": "run", "format": FORMAT, "action": action, "started": now.isoformat()}
+            with journal._closed_on_failure():
+                journal._write(header)
             sync_folder(actions_folder(library))
         return journal
 
@@ -119,9 +121,10 @@ class Journal:
         with explained(run.library):
             file = FileIO(_file_of(run.library, run.name), "a+")
             journal = cls(run.library, run.name, file)
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # a line that a kill tore; its file was not touched
-                journal._write_bytes(b"\n")
+            with journal._closed_on_failure():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a line that a kill tore; its file was not touched
+                    journal._write_bytes(b"\n")
         return journal
 
     def close(self) -> None:
@@ -148,6 +151,14 @@ class Journal:
     def mark_undone(self, number: int) -> None:
         """Tell that a file is as it was before the run."""
         self._tell({"type": Step.UNDONE, "number": number})
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._file.close()
+            raise
 
     def _tell(self, line: Line) -> None:
         with explained(self._library):

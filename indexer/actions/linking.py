@@ -1,13 +1,26 @@
 """Linking: puts a link to the kept file in a file's place, in one step, and a real file in a link's."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import moving
-from .checks import Examined
+from .checks import Examined, identify, same_entry
 from .journal import Entry
 from .records import Refused
+
+
+def is_link_to(path: Path, keeper: Path) -> bool:
+    """Tell whether a path is a link to the kept file, hard or symbolic, and not the kept one's own name."""
+    try:
+        return path.samefile(keeper) and not same_entry(path, keeper)
+    except OSError:
+        return False
+
+
+def by_target(paths: Iterable[Path]) -> dict[tuple[int, int], Path]:
+    """Give the symbolic links among the paths by the identity of what they lead to."""
+    return {identity: path for path in paths if path.is_symlink() and (identity := identify(path))}
 
 
 def hard_link(path: Path, keeper: Examined, temporary: str) -> None:

@@ -116,6 +116,13 @@ def missing_folders(folder: Path) -> tuple[Path, ...]:
     return tuple(reversed(missing))
 
 
+def nearest(path: Path) -> Path:
+    """Give the path, or the closest one around it that is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
 def remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders that were made for a file and are empty again."""
     for folder in reversed(tuple(folders)):

@@ -35,7 +35,7 @@ class Result(StrEnum):
     """How it went with a file."""
 
     DONE = "done"
-    ALREADY = "already"  # it was so before: a hard link of the kept file, a file that is back in its place
+    ALREADY = "already"  # it was so before: a link to the kept file, a file that is back in its place
     REFUSED = "refused"  # the file was left alone
 
 

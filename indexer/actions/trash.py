@@ -5,14 +5,15 @@ On Linux and its kin a trash is a folder with `files`, and in `info` a text for 
 """
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from .checks import Examined, has_bytes, words
+from .checks import Examined, words
 from .records import Refused
 
 INFO_SUFFIX = ".trashinfo"
@@ -26,29 +27,51 @@ def put(file: Examined) -> Path | None:
 
     since_ns = time.time_ns() - CLOCK_SLACK_NS
     try:
-        send2trash(os.fspath(file.path))
+        with _writable(file.path):
+            send2trash(os.fspath(file.path))
     except Exception as problem:  # each system's bridge raises kinds of its own
         if file.left_alone():
             _take_back(file, since_ns)
         raise Refused(f"the trash does not take it: {_told(problem)}") from problem
-    return next((place for place in candidates(file.path, file.standing.inode) if _is(file, place)), None)
+    places = candidates(file.path, file.standing.inode)
+    place = next((place for place in places if _is(file, place)), None)
+    if place is not None and place.lstat().st_dev != file.standing.device:
+        forget(file.path)  # send2trash tried to rename before it copied, and left that note
+    return place
+
+
+def protect_again(path: Path, mode: int) -> None:
+    """Put back the write protection of a file that a kill in `put` left without."""
+    lifted = mode | stat.S_IWUSR
+    with suppress(OSError):
+        if lifted != mode and stat.S_IMODE(path.lstat().st_mode) == lifted:
+            path.chmod(mode)
 
 
 def candidates(original: Path, inode: int) -> Iterator[Path]:
     """Give what lies in the trash and may be the file that was at `original`, the likeliest first.
 
-    A file keeps its inode when it is renamed; one that had to be copied is known by the path in its info.
+    A file keeps its inode when it is renamed, which other names of it in the trash share; one that had to be
+    copied is known by the path in its info.
     """
+    others = []
     for trash in _trashes(original):
-        yield from _by_inode(trash / "files", original.name, inode)
-    for info in infos(original):
-        yield held_by(info)
+        for place in _by_inode(trash / "files", original.name, inode):
+            if is_noted(place, original):
+                yield place
+            others.append(place)
+    yield from map(held_by, infos(original))
+    yield from others
+
+
+def is_noted(place: Path, original: Path) -> bool:
+    """Tell whether the trash says that what lies there was at `original`."""
+    return _old_path(_info_of(place)) == original
 
 
 def infos(original: Path) -> list[Path]:
     """List the info files that name `original` as the old path, the newest first."""
-    found = [info for trash in _trashes(original) for info in _list_infos(trash, original.name)]
-    found = [info for info in found if _old_path(info) == original]
+    found = [info for info in _infos_of_name(original) if _old_path(info) == original]
     return sorted(found, key=_time, reverse=True)
 
 
@@ -57,29 +80,65 @@ def held_by(info: Path) -> Path:
     return info.parent.parent / "files" / info.name.removesuffix(INFO_SUFFIX)
 
 
+def _info_of(place: Path) -> Path:
+    return place.parent.parent / "info" / f"{place.name}{INFO_SUFFIX}"
+
+
 def forget(original: Path) -> None:
     """Remove the info files of a path that are about no file: what is left of a kill or a full disk."""
     for info in infos(original):
         if not os.path.lexists(held_by(info)):
-            with suppress(OSError):
-                info.unlink()
+            _unlink(info)
 
 
 def forget_place(place: Path) -> None:
     """Remove the info file of what has left the trash."""
-    info = place.parent.parent / "info" / f"{place.name}{INFO_SUFFIX}"
+    info = _info_of(place)
     if place.parent.name == "files" and not os.path.lexists(place):
-        with suppress(OSError):
-            info.unlink()
+        _unlink(info)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Lift a file's write protection meanwhile: send2trash takes it for one against removal."""
+    if not CAN_TELL or os.access(path, os.W_OK):
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # leads to the file wherever that goes
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        with suppress(PermissionError):  # not ours: send2trash says so
+            os.fchmod(descriptor, mode | stat.S_IWUSR)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def _take_back(file: Examined, since_ns: int) -> None:
-    """Clear the trash of what a failure left: a note, and the copy of a file that could not be removed."""
+    """Clear the trash of what a failure left: a note, and a copy, whole or broken off for want of room."""
     for info in infos(file.path):
-        if _time(info) >= since_ns and has_bytes(held_by(info), file.sha256):
-            with suppress(OSError):
-                held_by(info).unlink()
+        if _time(info) >= since_ns and _is_begun_copy(held_by(info), file.path):
+            _unlink(held_by(info))
     forget(file.path)
+    for info in _infos_of_name(file.path):
+        if _time(info) >= since_ns and _is_empty(info) and not os.path.lexists(held_by(info)):
+            _unlink(info)
+
+
+def _is_begun_copy(held: Path, original: Path) -> bool:
+    """Tell whether a file has nothing but the first bytes of another one, or all."""
+    if held.is_symlink() or not held.is_file():
+        return False
+    with suppress(OSError), held.open("rb") as copy, original.open("rb") as whole:
+        while block := copy.read(1 << 20):
+            if block != whole.read(len(block)):
+                return False
+        return True
+    return False
 
 
 def _trashes(original: Path) -> Iterator[Path]:
@@ -107,6 +166,11 @@ def _by_inode(files: Path, name: str, inode: int) -> Iterator[Path]:
             return
     with suppress(OSError), os.scandir(files) as entries:
         yield from (Path(entry.path) for entry in entries if entry.inode() == inode)
+
+
+def _infos_of_name(original: Path) -> Iterator[Path]:
+    for trash in _trashes(original):
+        yield from _list_infos(trash, original.name)
 
 
 def _list_infos(trash: Path, name: str) -> list[Path]:
@@ -137,6 +201,18 @@ def _time(info: Path) -> int:
     with suppress(OSError):
         return info.lstat().st_mtime_ns
     return 0
+
+
+def _is_empty(info: Path) -> bool:
+    """Tell whether there was no room for what the info was to say."""
+    with suppress(OSError):
+        return info.lstat().st_size == 0
+    return False
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _is(file: Examined, place: Path) -> bool:

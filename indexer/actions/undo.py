@@ -73,7 +73,10 @@ def _bring_from_trash(entry: Entry) -> Result:
     if not trash.CAN_TELL and not has_bytes(entry.path, entry.sha256):
         raise Refused("in this system's trash, which does not tell where; put it back from there")
     # The trash is searched only for what is not where it was put, or was put there by a killed run.
-    return _bring_back(entry, chain(_planned(entry), trash.candidates(entry.path, entry.inode)))
+    result = _bring_back(entry, chain(_planned(entry), trash.candidates(entry.path, entry.inode)))
+    if result is Result.ALREADY:
+        trash.protect_again(entry.path, entry.mode)
+    return result
 
 
 def _bring_from_folder(entry: Entry) -> Result:
@@ -87,7 +90,7 @@ def _planned(entry: Entry) -> list[Path]:
 def _bring_back(entry: Entry, places: Iterable[Path]) -> Result:
     held = _find(places, entry.sha256)
     if has_bytes(entry.path, entry.sha256):  # never left, or put back before a kill or by hand
-        _drop(held, entry.path)
+        _drop(held, entry)
         return Result.ALREADY
     if os.path.lexists(entry.path):
         raise Refused(f"something else stands in its place now; {_whereabouts(held)}")
@@ -95,6 +98,7 @@ def _bring_back(entry: Entry, places: Iterable[Path]) -> Result:
         raise Refused(_missing(entry.place))
     entry.path.parent.mkdir(parents=True, exist_ok=True)
     moving.move(held, entry.path, entry.temporary)
+    trash.forget_place(held.path)
     moving.restore_facts(entry.path, mtime_ns=entry.mtime_ns, mode=entry.mode)
     return Result.DONE
 
@@ -108,14 +112,17 @@ def _find(places: Iterable[Path], sha256: bytes) -> Examined | None:
     return None
 
 
-def _drop(held: Examined | None, path: Path) -> None:
+def _drop(held: Examined | None, entry: Entry) -> None:
     """Finish a renaming that a kill left half-done: remove the second name of the file that is back.
 
-    A second file, even of the same bytes, may be another run's or the user's by now: it stays and is told.
+    A second file, even of the same bytes, may be another run's or the user's by now: it stays and is told. So
+    does a name in the trash that is of another path: the file may have had two before.
     """
-    if held is None or same_entry(held.path, path) or held.standing.links < 2:
+    if held is None or same_entry(held.path, entry.path) or held.standing.links < 2:
         return
-    if held.path.samefile(path):
+    if held.path != entry.place and not trash.is_noted(held.path, entry.path):
+        return
+    if held.path.samefile(entry.path):
         held.path.unlink()
 
 

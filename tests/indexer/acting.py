@@ -7,7 +7,7 @@ from pathlib import Path
 
 from indexer.actions.apply import apply
 from indexer.actions.journal import Run, newest_to_undo
-from indexer.actions.records import Action, Outcome, Removal
+from indexer.actions.records import Action, Outcome, Removal, Result
 from indexer.actions.undo import undo
 
 LONG_AGO_NS = 1_500_000_000_123_456_789
@@ -93,6 +93,21 @@ def make_album(folder: Path) -> Album:
     album.write("copies/a.jpg.xmp", b"<x:xmpmeta/>")
     album.write("2020/b.xmp", b"<x:xmpmeta>b</x:xmpmeta>")
     return album
+
+
+def results(outcomes: list[Outcome]) -> list[Result]:
+    return [outcome.result for outcome in outcomes]
+
+
+def only(outcomes: list[Outcome]) -> Outcome:
+    [outcome] = outcomes
+    return outcome
+
+
+def refusal(outcomes: list[Outcome]) -> str:
+    outcome = only(outcomes)
+    assert outcome.result is Result.REFUSED
+    return outcome.reason
 
 
 def see(path: Path) -> Seen:

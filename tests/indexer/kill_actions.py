@@ -88,6 +88,9 @@ def fresh(folder: Path, destination: Path) -> tuple[Album, dict]:
     for old in (folder, destination):
         shutil.rmtree(old, ignore_errors=True)
     album = make_album(folder)
+    second_name = album.root / "2020/a.jpg"  # in the trash the two have one inode
+    os.link(album.root / "copies/a.jpg", second_name)
+    album.plan(second_name, album.root / "a.jpg")
     album.elsewhere = destination
     return album, album.seen()
 
