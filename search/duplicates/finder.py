@@ -124,7 +124,8 @@ def _as_indexed(
             problems = [(image.path, reason) for image in copies if (reason := _change_of(image))]
             changed += problems
             gone = {path for path, _ in problems}
-            copies = [image for image in copies if image.path not in gone]
+            # A symbolic link takes no room, and must not be what is kept.
+            copies = [image for image in copies if image.path not in gone and not image.path.is_symlink()]
         if copies:
             kept[content] = copies
     return kept, changed
@@ -133,10 +134,12 @@ def _as_indexed(
 def _change_of(image: StoredImage) -> str | None:
     try:
         found = image.path.stat()
+    except FileNotFoundError:
+        return "gone since it was indexed; `sightline index` takes it out"
     except OSError as error:
         return (error.strerror or str(error)).lower()
     same = (found.st_size, found.st_mtime_ns) == (image.size, image.mtime_ns)
-    return None if same else "changed since it was indexed"
+    return None if same else "changed since it was indexed; `sightline index` takes it in anew"
 
 
 def _asked_about(reader: LibraryReader, question: Question, images: Images) -> Images:
@@ -298,21 +301,28 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
     has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels that
-    is kept for where it lies.
+    is kept for where it lies, or for one without the camera's data that this one has: that is an edited copy.
     """
     if found is None or found.level.rank > question.level.rank:
         return False
     if found.level is Level.SIMILAR:
         return True
+    best = question.keep is Keep.BEST
     given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
     if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
         return False
+    if best and _is_from_camera(other) and not _is_from_camera(keeper):
+        return False
     if given_up.framed:
         return True
-    loses_pixels = other.width * other.height > MORE_PIXELS * keeper.width * keeper.height
-    if loses_pixels and question.keep is Keep.BEST:
+    is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
+    if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
         return False
     return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
+
+
+def _is_from_camera(image: StoredImage) -> bool:
+    return image.taken_at is not None and image.camera is not None
 
 
 def _group(

@@ -3,6 +3,7 @@
 `best`: most pixels; then least compressed (lossless before lossy, then bytes per pixel); then most told by
 its metadata (date, camera, place); then the oldest file; then the shortest path; then the path, so that the
 answer never depends on chance. The other policies ask their own question first, then go on as `best` does.
+What comes first in this order does not take every copy's place: see `finder`.
 """
 
 from collections.abc import Sequence

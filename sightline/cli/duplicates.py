@@ -10,6 +10,7 @@ from .finding import find, question_options, to_question
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
+    from indexer.actions.records import Action, Removal
     from search.duplicates.finder import DuplicateReport
 
 FOUND = 11  # exit code: there are duplicates
@@ -106,32 +107,65 @@ def _confirm_deleting(action: str | None, yes: bool) -> None:
 def _act(report: "DuplicateReport", action: str, destination: Path | None, place: Path) -> int:
     """Do it, tell of what was left alone, and count that."""
     from indexer.actions.apply import apply
-    from indexer.actions.records import Action, Removal, Result
+    from indexer.actions.records import Action, Result
 
     from .. import show
     from ..names import file_size, plural
 
+    removals, other_bytes = _removals(report, Action(action))
+    if other_bytes:
+        show.remark(
+            f"{plural(other_bytes, 'file')} left alone: not the same bytes as the kept file, so that a link "
+            "would change what they show"
+        )
+    counts = dict.fromkeys(Result, 0)
+    freed = 0
+    for outcome in apply(removals, Action(action), library=place, destination=destination):
+        counts[outcome.result] += 1
+        freed += outcome.bytes_freed
+        if outcome.result is Result.REFUSED:
+            show.remark(f"{outcome.path}: left alone: {outcome.reason}")
+        elif outcome.reason:
+            show.remark(f"{outcome.path}: {outcome.reason}")
+    refused = counts[Result.REFUSED] + other_bytes
+    said = [f"{plural(counts[Result.DONE], 'file')} ({file_size(freed)})", f"{refused:,} left alone"]
+    if counts[Result.ALREADY]:
+        said.append(f"{counts[Result.ALREADY]:,} are links to the kept file, which take no room")
+    undo = "" if action == "delete" or not counts[Result.DONE] else "; `sightline undo` takes it back"
+    show.remark(f"{action}: {', '.join(said)}{undo}")
+    if destination is not None:
+        _warn_of_return(destination, place)
+    return refused
+
+
+def _removals(report: "DuplicateReport", action: "Action") -> tuple[list["Removal"], int]:
+    """Give what is to be done, and how many duplicates a link cannot stand for."""
+    from indexer.actions.records import Removal
+    from search.duplicates.records import Level
+
+    pairs = [(group.keep, member) for group in report.groups for member in group.members]
+    chosen = [(keep, member) for keep, member in pairs if not action.links or member.level is Level.EXACT]
     removals = [
         Removal(
             path=member.image.path,
             sha256=member.image.content_hash,
-            keeper=group.keep.path,
-            keeper_sha256=group.keep.content_hash,
+            keeper=keep.path,
+            keeper_sha256=keep.content_hash,
             relative=member.image.relative,
         )
-        for group in report.groups
-        for member in group.members
+        for keep, member in chosen
     ]
-    done = refused = freed = 0
-    for outcome in apply(removals, Action(action), library=place, destination=destination):
-        if outcome.result is Result.REFUSED:
-            refused += 1
-            show.remark(f"{outcome.path}: left alone: {outcome.reason}")
-        else:
-            done += outcome.result is Result.DONE
-            freed += outcome.bytes_freed
-            if outcome.reason:
-                show.remark(f"{outcome.path}: {outcome.reason}")
-    undo = "" if action == "delete" or not done else "; `sightline undo` takes it back"
-    show.remark(f"{action}: {plural(done, 'file')} ({file_size(freed)}), {refused:,} left alone{undo}")
-    return refused
+    return removals, len(pairs) - len(chosen)
+
+
+def _warn_of_return(destination: Path, place: Path) -> None:
+    from indexer.actions.destination import destination_is_indexed
+    from indexer.store.library import open_library
+
+    from .. import show
+
+    with open_library(place) as reader:
+        if destination_is_indexed(Path.cwd() / destination, reader.roots()):
+            show.remark(
+                f"{destination} lies in an indexed folder: the next `sightline index` takes them in again"
+            )

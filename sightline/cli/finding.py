@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -15,6 +15,8 @@ from .options import AnyPath, Command
 if TYPE_CHECKING:
     from indexer.store.library import LibraryReader
     from search.duplicates.finder import DuplicateReport, Progress, Question
+
+NAMED_MAX = 5  # files that are named for each reason why they were not compared
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -91,9 +93,21 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
         with open_library(place) as reader:
             _check_reference(reader, asked.reference)
             report = find_duplicates(reader, asked, progress=update)
-    for path, reason in report.unreadable:
-        show.remark(f"{path}: not compared: {reason}")
+    for line in not_compared(report.unreadable):
+        show.remark(line)
     return report
+
+
+def not_compared(unreadable: "Sequence[tuple[Path, str]]") -> "Iterator[str]":
+    """Tell of files that could not be compared: one by one while they are few, else counted by reason."""
+    paths: dict[str, list[Path]] = {}
+    for path, reason in unreadable:
+        paths.setdefault(reason, []).append(path)
+    for reason, some in paths.items():
+        if len(some) <= NAMED_MAX:
+            yield from (f"{path}: not compared: {reason}" for path in some)
+        else:
+            yield f"{len(some):,} files not compared, {some[0]} among them: {reason}"
 
 
 def to_question(question: dict[str, Any]) -> "Question":

@@ -135,7 +135,7 @@ def test_links_between_pictures_of_other_bytes_are_refused(run: Run, messy: Path
     done = run("duplicates", "--apply", "hardlink", cwd=messy)
     assert done.returncode == FOUND
     assert (messy / "old phone/coffee.jpg").samefile(messy / "coffee.jpg")
-    assert done.stderr.count(b"left alone:") == 2
+    assert b"2 files left alone: not the same bytes" in done.stderr
 
 
 def test_deleting_refuses_without_a_terminal_or_yes(run: Run, messy: Path):
@@ -263,3 +263,21 @@ def test_a_list_without_a_file_that_is_there_is_said(run: Run, split: tuple[Path
     done = run("leaks", tmp_path / "train.txt", split[1])
     assert done.returncode == 2
     assert b"names no file that is there" in done.stderr
+
+
+def test_moving_into_an_indexed_folder_is_done_with_a_warning(run: Run, messy: Path):
+    done = run("duplicates", "--level", "exact", "--apply", "move", "--to", "copies", cwd=messy)
+    assert done.returncode == 0
+    assert b"lies in an indexed folder" in done.stderr
+
+
+def test_after_the_trash_what_is_gone_is_told_in_one_line(run_process: Run, messy: Path, tmp_path: Path):
+    for number in range(6):
+        shutil.copy(messy / "coffee.jpg", messy / f"coffee {number}.jpg")
+    assert run_process("index", messy, cwd=messy).returncode == 0
+    run_process("duplicates", "--level", "exact", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    done = run_process("duplicates", "--level", "exact", cwd=messy)
+    assert done.returncode == 0
+    told = [line for line in done.stderr.splitlines() if b"not compared" in line]
+    assert len(told) == 1
+    assert b"gone since it was indexed; `sightline index`" in told[0]

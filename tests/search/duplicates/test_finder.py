@@ -9,6 +9,7 @@ from PIL import ExifTags, Image, ImageDraw
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import LibraryReader, open_library
 from search.duplicates.finder import DuplicateReport, Question, find_duplicates
+from search.duplicates.keeping import Keep
 from search.duplicates.records import Level
 
 from .photos import NAMES, cropped, labelled, photo
@@ -92,6 +93,18 @@ def test_the_whole_picture_is_kept_for_its_crop_even_when_the_crop_has_more_pixe
 def test_nothing_below_a_protected_folder_may_go(reader: LibraryReader, folder: Path) -> None:
     report = find_duplicates(reader, Question(protected=(folder / "copies",)))
     assert all("copies" not in member.image.relative for group in report.groups for member in group.members)
+    assert found(report)["coffee copy.jpg"] == {"coffee.jpg": "exact"}
+
+
+def test_a_larger_copy_is_not_given_up_for_a_smaller_one_in_a_protected_folder(
+    reader: LibraryReader, folder: Path
+) -> None:
+    report = find_duplicates(reader, Question(protected=(folder / "copies",)))
+    assert "small cat.jpg" not in found(report)
+
+
+def test_who_asks_for_the_oldest_gets_it_also_when_it_is_smaller(reader: LibraryReader, folder: Path) -> None:
+    report = find_duplicates(reader, Question(protected=(folder / "copies",), keep=Keep.OLDEST))
     assert found(report)["small cat.jpg"] == {"chelsea.jpg": "near"}
 
 
@@ -147,6 +160,45 @@ def test_a_file_that_is_gone_is_told_and_in_no_group(library: Path, folder: Path
     finally:
         (folder / "hidden").rename(away)
     assert [(path.name, reason) for path, reason in report.unreadable] == [
-        ("chelsea.jpg", "no such file or directory")
+        ("chelsea.jpg", "gone since it was indexed; `sightline index` takes it out")
     ]
     assert "small cat.jpg" not in found(report).get("chelsea.jpg", {})
+
+
+def from_camera() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "EOS 5D"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:05:03 14:02:11"
+    return exif
+
+
+def search(folder: Path) -> dict[str, dict[str, str]]:
+    index_folders(
+        folder.parent / "library", [folder], IndexSettings(model="builtin", device="cpu", workers=1)
+    )
+    with open_library(folder.parent / "library") as reader:
+        return found(find_duplicates(reader, Question()))
+
+
+def test_what_the_camera_made_is_not_given_up_for_a_larger_copy_that_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").save(folder / "IMG_1.jpg", quality=92, exif=from_camera())
+    photo("coffee").resize((960, 640)).save(folder / "upscaled.jpg", quality=95)
+    assert search(folder) == {}
+
+
+def test_copies_without_the_camera_data_go_for_what_the_camera_made(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").save(folder / "IMG_1.jpg", quality=80, exif=from_camera())
+    photo("coffee").save(folder / "sent.jpg", quality=95)
+    assert search(folder) == {"IMG_1.jpg": {"sent.jpg": "near"}}
+
+
+def test_a_symbolic_link_is_no_copy(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").save(folder / "a long name.jpg", quality=80)
+    (folder / "a.jpg").symlink_to(folder / "a long name.jpg")
+    assert search(folder) == {}

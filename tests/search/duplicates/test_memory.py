@@ -119,7 +119,7 @@ def test_a_file_that_changed_since_is_told_and_in_no_group(folder: Path, library
     photo("rocket").save(folder / "labelled.jpg")
     report = search(library)
     assert [(path.name, reason) for path, reason in report.unreadable] == [
-        ("labelled.jpg", "changed since it was indexed")
+        ("labelled.jpg", "changed since it was indexed; `sightline index` takes it in anew")
     ]
     assert names(report) == set()
 
@@ -159,13 +159,14 @@ def test_what_is_in_the_reference_already_is_listed_and_the_reference_left_alone
     new = tmp_path / "card"
     new.mkdir()
     shutil.copy(folder / "rocket.jpg", new / "IMG_1.jpg")
-    photo("chelsea").resize((960, 640)).save(new / "larger.jpg", quality=95)
+    photo("chelsea").resize((300, 200)).save(new / "smaller.jpg", quality=95)
+    photo("coffee").resize((960, 640)).save(new / "larger.jpg", quality=95)
     photo("astronaut").save(new / "fresh.jpg")
     index_folders(library, [new], SETTINGS)
     report = search(library, folder=new, reference=folder)
     assert {group.keep.path.name: [m.image.path.name for m in group.members] for group in report.groups} == {
         "rocket.jpg": ["IMG_1.jpg"],
-        "chelsea.jpg": ["larger.jpg"],
+        "chelsea.jpg": ["smaller.jpg"],
     }
 
 
