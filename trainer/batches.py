@@ -50,15 +50,21 @@ class Batch:
 
 
 def batches(
-    shares: Callable[[int], Sequence[Share]], *, size: Callable[[int], int], seed: int, first_step: int = 0
+    shares: Callable[[int], Sequence[Share]],
+    *,
+    size: Callable[[int], int],
+    seed: int,
+    first_step: int = 0,
+    least_area: float = 0.45,
 ) -> Iterator[Batch]:
     """Draw batches without end; shares and size (the side in pixels) are asked for each step, 0, 1, ...
 
-    Step n is the same whether or not the run was resumed before it.
+    least_area: the share of a picture that a crop keeps at least. Step n is the same whether or not the run
+    was resumed before it.
     """
     step = first_step
     while True:
-        yield _draw(step, shares(step), size(step), np.random.default_rng((seed, step)))
+        yield _draw(step, shares(step), size(step), least_area, np.random.default_rng((seed, step)))
         step += 1
 
 
@@ -67,13 +73,15 @@ def key_offsets(sets: Sequence[PairSet]) -> list[int]:
     return [sum(len(pairs.texts) for pairs in sets[:index]) for index in range(len(sets))]
 
 
-def _draw(step: int, shares: Sequence[Share], size: int, chance: np.random.Generator) -> Batch:
+def _draw(
+    step: int, shares: Sequence[Share], size: int, least_area: float, chance: np.random.Generator
+) -> Batch:
     pixels, texts = [], []
     image_keys, text_keys = [], []
     for share, offset in zip(shares, key_offsets([share.pairs for share in shares]), strict=True):
         rows = chance.choice(len(share.pairs), share.images, replace=False)
         groups = share.pairs.groups[rows]
-        pixels.append(augment(share.pairs.pixels[rows], size, chance))
+        pixels.append(augment(share.pairs.pixels[rows], size, least_area, chance))
         image_keys.append(groups + offset)
         drawn = _groups_to_name(groups, share, chance)
         texts += [text for group in drawn for text in word(share.pairs, group, share.texts_per_group, chance)]
@@ -106,11 +114,11 @@ def word(pairs: PairSet, group: int, count: int, chance: np.random.Generator) ->
     return [TRAINING_TEMPLATES[t].format(text) for t, text in zip(templates, drawn, strict=True)]
 
 
-def augment(pixels: NDArray[np.uint8], size: int, chance: np.random.Generator) -> Tensor:
-    """Crop (at least .45 of the area), mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
+def augment(pixels: NDArray[np.uint8], size: int, least_area: float, chance: np.random.Generator) -> Tensor:
+    """Crop, mirror and recolour (n, h, w, 3) pixels; gives (n, 3, size, size)."""
     n = len(pixels)
     images = normalise(pixels)
-    side = np.sqrt(chance.uniform(0.45, 1.0, n))
+    side = np.sqrt(chance.uniform(least_area, 1.0, n))
     stretch = np.exp(chance.uniform(-0.5, 0.5, n) * np.log(4 / 3))
     scale_x, scale_y = np.minimum(side * stretch, 1.0), np.minimum(side / stretch, 1.0)
     theta = np.zeros((n, 2, 3), dtype=np.float32)

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
-from .batches import Batch, Share, batches, normalise
+from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
-from .learner import Learner, RememberedTexts, WordTargets, tokenize
+from .learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
 from .loop import Schedule, StepReport, make_optimizer, train
 from .pairs import PairSet, hold_out, read_captioned, read_labelled
 from .vocabulary import learn_vocabulary
@@ -41,16 +41,46 @@ CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
 HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
 CHECKPOINT_EVERY = 100  # steps, about two minutes on two cores
 EVALUATE_EVERY = 500
-# An image costs a quarter at 32 px and half at 48: most is learned there, the rest at the shipped size.
-SIZES = ((32, 0.40), (48, 0.66), (64, 1.0))  # pixels, and up to which share of the steps
-UNLOCK_TEXT_AT = 0.55  # share of the steps; until then the text tower stays as the captions taught it
 TEXT_STEPS = 800
 WEIGHT_DECAY = 0.1
-PEAK_RATE, CAPTIONS_RATE = 4e-3, 1e-3
+CAPTIONS_RATE = 1e-3
 TEXT_SHARE = 0.3  # of the rate, for a text tower that knows its captions already
 # Pixels of captioned images in memory: crops of it come near 64, so that scaling leaves no moiré.
 SOURCE_SIZE = 80
 SEED = 20261121
+QUERY_WORDS = 160  # drawn per batch when the text tower has to encode them
+
+
+@dataclass(frozen=True)
+class Round:
+    """One rise and fall of the learning rate, and what is shown meanwhile."""
+
+    steps: int
+    peak_rate: float
+    # An image costs a quarter at 32 px and half at 48: most is learned there, the rest at the shipped size.
+    sizes: tuple[tuple[int, float], ...]  # pixels, and up to which share of the steps
+    unlock_text_at: float  # share of the steps; until then the text tower stays as it came
+    locked: tuple[int, int, int]  # images a batch of captioned, objects, classes
+    unlocked: tuple[int, int, int]
+    least_area: float  # of a picture, that a crop keeps
+    asks_for_words: bool  # single words are queries too
+
+    def size(self, step: int) -> int:
+        """Give the side in pixels at step 0, 1, ... of the round."""
+        return next(size for size, until in self.sizes if step < until * self.steps)
+
+    @property
+    def unlock_step(self) -> int:
+        """Give the first step at which the text tower learns."""
+        return round(self.unlock_text_at * self.steps)
+
+
+# After the first, recall among the captioned training photos is .96, and a third of the class photos are
+# known: the second shows fewer captioned photos, smaller crops of everything, and asks for the plain words.
+ROUNDS = (
+    Round(6000, 4e-3, ((32, 0.40), (48, 0.66), (64, 1.0)), 0.55, (72, 28, 156), (96, 28, 132), 0.45, False),
+    Round(6900, 3e-3, ((32, 0.55), (48, 0.74), (64, 1.0)), 0.72, (56, 28, 172), (64, 28, 164), 0.30, True),
+)
 
 # Folder names that are no English for what is in them.
 CALTECH_NAMES = {
@@ -239,58 +269,98 @@ class Run:
         )
         save_checkpoint(self.checkpoint, self.learner, self.optimizer, self.progress)
 
-    def learn_pairs(self, schedule: Schedule) -> None:
-        """Train on images and texts, or go on with it, with a checkpoint every two minutes."""
-        unlock_at = round(UNLOCK_TEXT_AT * schedule.steps)
-        remembered = RememberedTexts(self.learner, self.tokenizer, self.data.learned_from)
+    def learn_pairs(self, rounds: Sequence[Round]) -> None:
+        """Train on images and texts round by round, or go on with it, with a checkpoint every two minutes."""
+        first_step = 0
+        for this in rounds:
+            if self.progress.step < first_step + this.steps:
+                self._learn_round(this, first_step)
+            first_step += this.steps
+
+    def _learn_round(self, this: Round, first_step: int) -> None:
+        unlock_at = first_step + this.unlock_step
+        sets = self.data.learned_from
+        words = self.words.texts if this.asks_for_words else ()
+        remembered = RememberedTexts(self.learner, self.tokenizer, sets, words)
+        stream = batches(
+            lambda step: _shares(self.data, this, locked=step < unlock_at),
+            size=lambda step: this.size(step - first_step),
+            seed=SEED,
+            first_step=self.progress.step,
+            least_area=this.least_area,
+        )
 
         def loss_of(batch: Batch) -> Tensor:
             locked = batch.step < unlock_at
-            texts = (
-                remembered.rows(batch.texts)
-                if locked
-                else self.learner.encode_texts(tokenize(self.tokenizer, batch.texts))
-            )
-            return self.learner.loss(batch, texts, self.words.rows(batch.image_keys))
+            encode = remembered.rows if locked else self._encode_fresh
+            weights = self.words.rows(batch.image_keys)
+            if not this.asks_for_words:
+                return self.learner.loss(batch, encode(batch.texts), weights)
+            asked, query_weights = self._draw_words(batch.step, weights, None if locked else QUERY_WORDS)
+            texts = encode([*batch.texts, *asked])
+            queries = WordQueries(texts[len(batch.texts) :], query_weights)
+            return self.learner.loss(batch, texts[: len(batch.texts)], weights, queries)
 
         def on_step(report: StepReport) -> None:
             self.progress = report.progress
-            self._report(report, schedule.steps)
+            self._report(report, last=report.progress.step == first_step + this.steps)
 
-        stream = batches(
-            lambda step: _shares(self.data, locked=step < unlock_at),
-            size=lambda step: next(size for size, until in SIZES if step < until * schedule.steps),
-            seed=SEED,
-            first_step=self.progress.step,
-        )
         self.learner.train()
-        train(loss_of, self.optimizer, stream, schedule, start=self.progress, on_step=on_step)
+        train(
+            loss_of, self.optimizer, stream, _schedule(this, first_step), start=self.progress, on_step=on_step
+        )
 
-    def _report(self, report: StepReport, steps: int) -> None:
+    def _encode_fresh(self, texts: Sequence[str]) -> Tensor:
+        return self.learner.encode_texts(tokenize(self.tokenizer, texts))
+
+    def _draw_words(self, step: int, weights: Tensor, most: int | None) -> tuple[list[str], Tensor]:
+        chance = np.random.default_rng((SEED, step, 1))
+        columns = draw_columns(weights, most, chance)
+        templates = chance.choice(len(TRAINING_TEMPLATES), len(columns))
+        texts = [
+            TRAINING_TEMPLATES[template].format(self.words.texts[column])
+            for template, column in zip(templates, columns.tolist(), strict=True)
+        ]
+        return texts, weights[:, columns]
+
+    def _report(self, report: StepReport, *, last: bool) -> None:
         step, seconds = report.progress.step, report.progress.seconds
         if step % 20 == 0:
             rate = report.progress.samples / seconds
             log.info("step %d loss %.3f lr %.5f %.0f images/s", step, report.loss, report.rate, rate)
-        if step % CHECKPOINT_EVERY == 0 or step == steps:
+        if step % CHECKPOINT_EVERY == 0 or last:
             save_checkpoint(self.checkpoint, self.learner, self.optimizer, report.progress)
-        if step % EVALUATE_EVERY == 0 or step == steps:
+        if step % EVALUATE_EVERY == 0 or last:
             recall, top_1 = measure(self.learner.finished(), self.tokenizer, self.data)
             log.info("step %d minutes %.1f %s top-1 %.3f", step, seconds / 60, recall, top_1)
 
 
-def _shares(data: Data, *, locked: bool) -> list[Share]:
+def _shares(data: Data, this: Round, *, locked: bool) -> list[Share]:
     """Remembered texts cost nothing: then all captions and all names take part."""
     if locked:
+        captioned, objects, classes = this.locked
         return [
-            Share(data.captioned, 72, 0, texts_per_group=5),
-            Share(data.objects, 28, len(data.objects.texts)),
-            Share(data.classes, 156, len(data.classes.texts)),
+            Share(data.captioned, captioned, 0, texts_per_group=5),
+            Share(data.objects, objects, len(data.objects.texts)),
+            Share(data.classes, classes, len(data.classes.texts)),
         ]
+    captioned, objects, classes = this.unlocked
     return [
-        Share(data.captioned, 96, 0),
-        Share(data.objects, 28, 20),
-        Share(data.classes, 132, 40),
+        Share(data.captioned, captioned, 0),
+        Share(data.objects, objects, 20),
+        Share(data.classes, classes, 40),
     ]
+
+
+def _schedule(this: Round, first_step: int) -> Schedule:
+    """Warm up for a twentieth, stay for three, fall for the rest."""
+    return Schedule(
+        first_step + this.steps,
+        warmup_steps=this.steps // 20,
+        decay_steps=this.steps * 4 // 5,
+        peak=this.peak_rate,
+        first_step=first_step,
+    )
 
 
 def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
@@ -318,20 +388,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the built-in model.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and tokenizer")
-    parser.add_argument("--steps", type=int, default=6000, help="more of them make a better model")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     data = read_data(arguments.data)
     run = Run(data, arguments.run)
     if run.progress.step == 0:
         run.learn_captions(TEXT_STEPS)
-    run.learn_pairs(recipe_schedule(arguments.steps))
+    run.learn_pairs(ROUNDS)
     export(data, arguments.run)
-
-
-def recipe_schedule(steps: int) -> Schedule:
-    """Warm up for a twentieth, stay for three, fall for the rest."""
-    return Schedule(steps, warmup_steps=steps // 20, decay_steps=steps * 4 // 5, peak=PEAK_RATE)
 
 
 if __name__ == "__main__":

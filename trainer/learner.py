@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .batches import TRAINING_TEMPLATES, Batch
-from .losses import multi_positive_contrastive, spread_cross_entropy
+from .kinds import kinds_of
+from .losses import multi_positive_contrastive, spread_cross_entropy, weighted_contrastive
 from .pairs import PairSet
 
 LENGTH_PARTS = 3  # captions are twice as long as names: halves the cost of the text side
@@ -31,11 +33,23 @@ STOP_WORDS = frozenset({
 # fmt: on
 
 
+NAME_MARK = "name: "  # before a class name that is asked for whole
+
+
+@dataclass(frozen=True)
+class WordQueries:
+    """Words as queries: what the text tower gives for each, and which images each is in."""
+
+    texts: Tensor  # (k, dim), from `Learner.encode_texts`, fresh or remembered
+    weights: Tensor  # (n, k) float32
+
+
 class WordTargets:
     """For each key of a batch: which words its texts hold, the target of the word head.
 
     To name the words of its captions is a signal an image network learns from sooner than from contrast alone
-    (Joulin et al. 2016, arXiv 1511.02251). A class name is asked for whole as well.
+    (Joulin et al. 2016, arXiv 1511.02251). A class name is asked for whole as well, and the plain words for
+    its kind are among its words.
     """
 
     def __init__(self, sets: Sequence[PairSet]) -> None:
@@ -44,6 +58,7 @@ class WordTargets:
         names = [group for pairs in sets if pairs.are_names for group in pairs.texts]
         named = {word for group in names for word in _bag(group, are_names=True)}
         self.words = sorted(word for word, n in counts.items() if n >= LEAST_GROUPS or word in named)
+        self.texts = [word.removeprefix(NAME_MARK) for word in self.words]
         column = {word: index for index, word in enumerate(self.words)}
         self._weights = np.zeros((len(bags), len(column)), dtype=np.float16)
         for row, bag in enumerate(bags):
@@ -56,13 +71,24 @@ class WordTargets:
         return torch.from_numpy(self._weights[keys.cpu().numpy()]).float()
 
 
-def _bag(texts: Iterable[str], are_names: bool) -> Counter[str]:
-    bag = Counter(
+def draw_columns(weights: Tensor, most: int | None, chance: np.random.Generator) -> Tensor:
+    """Draw at most so many (None: all) columns of (n, words) weights that have an image; (k,) int64."""
+    present = torch.nonzero(weights.sum(dim=0)).flatten()
+    return present[torch.from_numpy(chance.permutation(len(present))[:most])]
+
+
+def _bag(texts: Sequence[str], are_names: bool) -> Counter[str]:
+    bag = _words(texts)
+    if are_names:
+        bag[NAME_MARK + texts[0]] += max(1, len(bag))
+        bag |= _words(kinds_of(texts[0]))
+    return bag
+
+
+def _words(texts: Iterable[str]) -> Counter[str]:
+    return Counter(
         word for text in texts for word in set(re.findall("[a-z]+", text.lower())) if word not in STOP_WORDS
     )
-    if are_names:
-        bag[f"name: {next(iter(texts))}"] += max(1, len(bag))
-    return bag
 
 
 class Learner(nn.Module):
@@ -88,11 +114,11 @@ class Learner(nn.Module):
         parts = [self.model.encode_text(tokens[rows]) for rows in order.chunk(LENGTH_PARTS)]
         return torch.cat(parts)[torch.argsort(order)]
 
-    def loss(self, batch: Batch, texts: Tensor, words: Tensor) -> Tensor:
+    def loss(self, batch: Batch, texts: Tensor, words: Tensor, queries: WordQueries | None = None) -> Tensor:
         """Give the loss of a batch.
 
         texts: (m, dim) from `encode_texts`, fresh or remembered; words: (n, words), the weights of the words
-        of each image.
+        of each image; queries: words that shall find their images through the text tower too.
         """
         device = self.text_map.weight.device
         with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
@@ -100,14 +126,21 @@ class Learner(nn.Module):
             images = self.model.visual.head(features)
             mapped = self.text_map(texts)
             named = self.word_head(features)
-        contrast = multi_positive_contrastive(
-            functional.normalize(images.float(), dim=1),
+        scale = self.model.logit_scale.clamp(max=LOG_SCALE_MAX).exp()
+        images = functional.normalize(images.float(), dim=1)
+        loss = multi_positive_contrastive(
+            images,
             functional.normalize(mapped.float(), dim=1),
             batch.image_keys.to(device),
             batch.text_keys.to(device),
-            self.model.logit_scale.clamp(max=LOG_SCALE_MAX).exp(),
+            scale,
         )
-        return contrast + WORD_LOSS_WEIGHT * spread_cross_entropy(named.float(), words.to(device))
+        loss = loss + WORD_LOSS_WEIGHT * spread_cross_entropy(named.float(), words.to(device))
+        return loss if queries is None else loss + self._query_loss(images, queries, scale)
+
+    def _query_loss(self, images: Tensor, queries: WordQueries, scale: Tensor) -> Tensor:
+        found = functional.normalize(self.text_map(queries.texts), dim=1)
+        return weighted_contrastive(scale * images @ found.T, queries.weights.to(images.device))
 
     def finished(self) -> Any:
         """Give a copy of the model with the text map folded into its projection, ready to encode."""
@@ -122,8 +155,11 @@ class RememberedTexts:
     """The vectors of every training text under a text tower that stays as it is."""
 
     @torch.no_grad()
-    def __init__(self, learner: Learner, tokenizer: Tokenizer, sets: Sequence[PairSet]) -> None:
-        texts = sorted({text for pairs in sets for text in _wordings(pairs)})
+    def __init__(
+        self, learner: Learner, tokenizer: Tokenizer, sets: Sequence[PairSet], words: Sequence[str] = ()
+    ) -> None:
+        in_templates = (template.format(word) for word in words for template in TRAINING_TEMPLATES)
+        texts = sorted({text for pairs in sets for text in _wordings(pairs)}.union(in_templates))
         self._row = {text: row for row, text in enumerate(texts)}
         parts = [texts[start : start + 500] for start in range(0, len(texts), 500)]
         self._vectors = torch.cat([learner.encode_texts(tokenize(tokenizer, part)) for part in parts])

@@ -21,14 +21,15 @@ class Schedule:
     (Hägele et al. 2024, arXiv 2405.18392, find it as good).
     """
 
-    steps: int
+    steps: int  # at which it ends
     warmup_steps: int
     decay_steps: int
     peak: float
+    first_step: int = 0  # at which it begins
 
     def rate(self, step: int) -> float:
-        """Give the learning rate of step 0, 1, ..."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        """Give the learning rate of step first_step, first_step + 1, ..."""
+        rise = min(1.0, (step - self.first_step + 1) / max(1, self.warmup_steps))
         fall = min(1.0, (self.steps - step) / max(1, self.decay_steps))
         return self.peak * rise * fall
 

@@ -17,7 +17,11 @@ def multi_positive_contrastive(
     contrastive learning (Khosla et al. 2020, arXiv 2004.11362, equation 2).
     """
     logits = scale * image_vectors @ text_vectors.T
-    positive = (image_keys[:, None] == text_keys[None, :]).to(logits.dtype)
+    return weighted_contrastive(logits, (image_keys[:, None] == text_keys[None, :]).to(logits.dtype))
+
+
+def weighted_contrastive(logits: Tensor, positive: Tensor) -> Tensor:
+    """Average the two directions of InfoNCE over (n, m) logits; positive: (n, m) weights, not negative."""
     return (spread_cross_entropy(logits, positive) + spread_cross_entropy(logits.T, positive.T)) / 2
 
 

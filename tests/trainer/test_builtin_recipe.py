@@ -9,9 +9,13 @@ import pytest
 from PIL import Image
 
 from indexer.encoders.loading import load_encoder
-from trainer.builtin_recipe import CONFIG_FILE, Run, encode_texts, export, read_data, recipe_schedule
+from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, Round, Run, encode_texts, export, read_data
 
 NAMES = {"n1": "goldfish, Carassius auratus", "n2": "tabby, tabby cat", "n3": "bullet train, bullet"}
+
+IMAGES = (8, 4, 8)
+FIRST = Round(3, 1e-3, ((32, 0.5), (64, 1.0)), 0.5, IMAGES, IMAGES, 0.5, asks_for_words=False)
+SECOND = Round(2, 1e-3, ((32, 1.0),), 0.5, IMAGES, IMAGES, 0.3, asks_for_words=True)
 
 
 def picture(seed: int) -> bytes:
@@ -69,10 +73,11 @@ def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
     data = read_data(data_folder)
     run = Run(data, tmp_path / "run")
     run.learn_captions(2)
-    run.learn_pairs(recipe_schedule(3))
+    run.learn_pairs([FIRST])
     resumed = Run(data, tmp_path / "run")
     assert resumed.progress.step == 3
-    resumed.learn_pairs(recipe_schedule(4))
+    resumed.learn_pairs([FIRST, SECOND])
+    assert resumed.progress.step == 5
 
     exported = tmp_path / "exported"
     exported.mkdir()
@@ -83,3 +88,17 @@ def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
     trained = encode_texts(resumed.learner.finished(), resumed.tokenizer, texts)
     # The weights are shipped in float16.
     assert (encoder.encode_texts(texts) * trained).sum(axis=1).min() > 0.999
+
+
+def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) -> None:
+    run = Run(read_data(data_folder), tmp_path / "run")
+    run.learn_pairs([FIRST])
+    run.learn_pairs([FIRST])
+    assert run.progress.step == 3
+
+
+@pytest.mark.parametrize("this", ROUNDS)
+def test_every_step_of_a_round_has_a_size_and_the_last_is_the_shipped_one(this: Round) -> None:
+    sizes = [this.size(step) for step in range(this.steps)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 64

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 
 from trainer.batches import Share, batches
 from trainer.builtin_recipe import make_model, model_config
-from trainer.learner import Learner, RememberedTexts, WordTargets, tokenize
+from trainer.learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
 from trainer.pairs import PairSet
 from trainer.vocabulary import learn_vocabulary
 
@@ -80,3 +80,32 @@ def test_remembered_texts_teach_the_map_and_leave_the_text_tower_alone(
     assert all(p.grad is None for p in learner.model.text.parameters())
     assert float(learner.text_map.weight.grad.abs().sum()) > 0
     assert float(learner.word_head.weight.grad.abs().sum()) > 0
+
+
+def test_the_plain_word_for_a_class_is_asked_for_too() -> None:
+    dogs = PairSet(pixels(2), np.array([0, 1]), (("golden retriever",), ("Chihuahua",)), are_names=True)
+    targets = WordTargets([dogs])
+    dog = targets.words.index("dog")
+    assert targets.rows(torch.tensor([0, 1]))[:, dog].tolist() == [1, 1]
+
+
+def test_words_are_drawn_from_those_that_the_images_have() -> None:
+    weights = torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 1]])
+    chance = np.random.default_rng(1)
+    assert sorted(draw_columns(weights, None, chance).tolist()) == [1, 3]
+    assert len(draw_columns(weights, 1, chance)) == 1
+
+
+def test_words_as_queries_teach_the_image_tower(
+    captioned: PairSet, named: PairSet, tokenizer: Tokenizer
+) -> None:
+    words = WordTargets([captioned, named])
+    learner = Learner(make_model(), len(words.words))
+    remembered = RememberedTexts(learner, tokenizer, [captioned, named], words.texts)
+    shares = [Share(captioned, 6, 0), Share(named, 4, 0)]
+    batch = next(batches(lambda _: shares, size=lambda _: 32, seed=1))
+    weights = words.rows(batch.image_keys)
+    queries = WordQueries(remembered.rows([f"a photo of a {text}" for text in words.texts]), weights)
+    texts = remembered.rows(batch.texts)
+    with torch.no_grad():
+        assert learner.loss(batch, texts, weights, queries) > learner.loss(batch, texts, weights)

@@ -140,7 +140,7 @@ def test_two_sources_never_share_a_key(colours: PairSet) -> None:
 
 def test_augmented_pixels_keep_their_colour_roughly() -> None:
     pixels = np.full((4, 10, 10, 3), (220, 30, 30), dtype=np.uint8)
-    augmented = augment(pixels, 6, np.random.default_rng(0))
+    augmented = augment(pixels, 6, 0.45, np.random.default_rng(0))
     assert augmented.shape == (4, 3, 6, 6)
     assert bool((augmented[:, 0] > augmented[:, 1]).all())
 
