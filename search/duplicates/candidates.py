@@ -18,6 +18,7 @@ HASH_BITS = 256
 HASH_QUALITY_MIN = 50  # PDQ's own advice: below, a hash says little
 HASH_DISTANCE_MAX = 31  # of 256 bits, PDQ's customary limit
 TURNED_DISTANCE_MAX = 47  # a turned hash is worked out from the bits alone, which costs a few
+HASH_NEIGHBOURS_MAX = 100  # per image and turn
 MULTI_HASH_FROM = 300_000  # images; below, looking at all hashes is as quick (measured: technique page, D)
 BLOCK = 1024  # queries at once
 NEIGHBOURS = 64  # per image
@@ -77,8 +78,19 @@ def hash_pairs(
             block = queried[start : start + BLOCK]
             queries = hashes[block] if turn == TURNS[0] else turn_hashes(hashes[block], turn)
             lims, distances, found = index.range_search(queries, limit + 1)  # FAISS means "below"
-            from_rows = np.repeat(block, np.diff(lims.astype(np.int64)))
-            yield _hash_candidates(from_rows, rows[found], distances, turn_number)
+            asked = np.repeat(np.arange(len(block)), np.diff(lims.astype(np.int64)))
+            near = _nearest_of_each(asked, distances)
+            yield _hash_candidates(block[asked[near]], rows[found[near]], distances[near], turn_number)
+
+
+def _nearest_of_each(asked: NDArray[np.int64], distances: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Give the rows of the nearest HASH_NEIGHBOURS_MAX of each that asked.
+
+    Ten thousand frames of a camera that stands still would make fifty million pairs.
+    """
+    order = np.lexsort((distances, asked))
+    starts = np.searchsorted(asked[order], asked[order])
+    return np.asarray(order[np.arange(len(order)) - starts < HASH_NEIGHBOURS_MAX], np.int64)
 
 
 def _binary_index(hashes: Hashes) -> Any:

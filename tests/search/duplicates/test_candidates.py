@@ -4,6 +4,7 @@ from PIL import Image, ImageOps
 
 from indexer.fingerprint import perceptual_hash
 from search.duplicates.candidates import (
+    HASH_NEIGHBOURS_MAX,
     TURNS,
     Candidates,
     Turn,
@@ -123,3 +124,9 @@ def test_a_pair_proposed_twice_counts_once_with_all_that_is_known_of_it() -> Non
 
 def test_nothing_proposed_is_no_pair() -> None:
     assert len(merged([])) == 0
+
+
+def test_a_crowd_of_equal_hashes_makes_no_square_of_pairs() -> None:
+    hashes = np.tile(np.random.default_rng(1).integers(0, 256, 32, dtype=np.uint8), (1500, 1))
+    found = merged(list(hash_pairs(hashes, np.full(1500, 100), turned=False)))
+    assert 1500 <= len(found) <= 1500 * HASH_NEIGHBOURS_MAX
