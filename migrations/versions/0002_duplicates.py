@@ -12,9 +12,7 @@ depends_on = None
 def _content(name: str, table: str) -> list[sa.schema.SchemaItem]:
     return [
         sa.Column(name, sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            [name], ["content.id"], name=op.f(f"fk_{table}_{name}"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint([name], ["content.id"], name=op.f(f"fk_{table}_{name}"), ondelete="CASCADE"),
     ]
 
 
