@@ -6,11 +6,13 @@ with text on them keep enough marks of what they were made from, where hashes of
 """
 
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE: Final = 160  # pixels of the longer side that marks are looked for in: coarse ones outlive compression
 FEATURES_MAX: Final = 48
@@ -30,7 +32,7 @@ FEATURE: Final = np.dtype(
 Features = NDArray[np.void]  # (n,) of FEATURE
 
 
-def local_features(image: Image.Image) -> Features:
+def local_features(image: "Image.Image") -> Features:
     """Take down the strongest marks of an upright RGB image; (n,) of FEATURE, n at most FEATURES_MAX."""
     keypoints, descriptors = _detector().detectAndCompute(_small_grey(image), None)
     found = np.zeros(min(len(keypoints), FEATURES_MAX), FEATURE)
@@ -56,7 +58,9 @@ def _detector() -> Any:
     return cv2.SIFT.create(nfeatures=FEATURES_MAX, contrastThreshold=CONTRAST_MIN)
 
 
-def _small_grey(image: Image.Image) -> NDArray[np.uint8]:
+def _small_grey(image: "Image.Image") -> NDArray[np.uint8]:
+    from PIL import Image  # records import this module, and a text query needs no pictures
+
     scale = min(1.0, SIDE / max(image.size))
     width, height = (max(1, round(edge * scale)) for edge in image.size)
     grey = image.convert("L")
