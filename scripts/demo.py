@@ -17,6 +17,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from demo_duplicates import show_duplicates
 from gather_demo_pictures import FEWEST_PICTURES, demo_pictures, gather
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -58,8 +59,11 @@ class Sightline:
     command: Path
     library: Path
 
-    def run(self, *arguments: str, quiet: bool = False) -> str:
-        """Run one command and give its standard output; its messages are shown, unless quiet."""
+    def run(self, *arguments: str, quiet: bool = False, fine: int = 0) -> str:
+        """Run one command and give its standard output; its messages are shown, unless quiet.
+
+        fine: an exit code that is as good as 0.
+        """
         environment = {
             **os.environ,
             "SIGHTLINE_LIBRARY": str(self.library),
@@ -68,7 +72,7 @@ class Sightline:
         messages = subprocess.PIPE if quiet else None
         line = [str(self.command), *arguments]
         done = subprocess.run(line, env=environment, stdout=subprocess.PIPE, stderr=messages, text=True)
-        if done.returncode:
+        if done.returncode not in (0, fine):
             sys.exit(f"{line} ended with exit code {done.returncode}\n{done.stderr or ''}")
         return done.stdout
 
@@ -182,6 +186,8 @@ def run_demo(sightline: Sightline, folder: Path, model: str) -> int:
         print(f"That is below our mark of {ENOUGH}: this model is still a weak one (docs/builtin-model.md).")
     print(f"\nLook at:\n  contact sheet of it all: {folder / 'contact-sheet.png'}")
     show_product_outputs(sightline, folder)
+    show_duplicates(sightline.run, pictures, folder, model)
+    print(f"\nSide by side: {folder / 'duplicates.html'}")
     print(f"Try your own:  {sightline.command} search a boat --library {pictures}")
     return right
 

@@ -212,7 +212,8 @@ def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[i
     rows, columns = np.indices(spread.shape) * CELL_SIDE + CELL_SIDE / 2
     x, y = np.tensordot(to_other, np.stack([columns, rows, np.ones_like(rows)]), axes=1)
     height, width = other_shape[:2]
-    beyond = np.stack([x < 0, x >= width, y < 0, y >= height])
+    edge = CELL_SIDE * float(np.sqrt(abs(np.linalg.det(to_other[:, :2]))))  # cells across it show both
+    beyond = np.stack([x < -edge, x >= width + edge, y < -edge, y >= height + edge])
     outside = beyond.any(axis=0)
     if outside.mean() < FRAME_MIN or (spread[outside] < FLAT).mean() < FRAME_FLAT_MIN:
         return False

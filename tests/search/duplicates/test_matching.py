@@ -95,3 +95,20 @@ def test_single_pixels_and_thin_strips_do_not_stop_it() -> None:
     for size in ((1, 1), (1, 300), (400, 2), (7, 7)):
         image = Image.fromarray(chance.integers(0, 256, (*size, 3), dtype=np.uint8))
         assert 0 <= match_whole(sketch(image), sketch(photo("coffee"))).agreement <= 1
+
+
+@pytest.mark.parametrize("thirtieths", [2, 4, 10])
+@pytest.mark.parametrize("name", ["coffee", "rocket", "chelsea"])
+def test_a_frame_around_a_picture_is_told_from_the_picture(name: str, thirtieths: int) -> None:
+    image = photo(name)
+    framed = ImageOps.expand(image, image.width * thirtieths // 30, (20, 20, 20))
+    found = match(sketch(image), sketch(framed))
+    assert found is not None
+    assert (found.framed_first, found.framed_second) == (False, True)
+
+
+def test_what_a_crop_has_lost_is_no_frame() -> None:
+    whole = photo("astronaut")
+    found = match(sketch(whole), sketch(cropped(whole, 0.7)))
+    assert found is not None
+    assert (found.framed_first, found.framed_second) == (False, False)
