@@ -208,6 +208,19 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
     return names, seconds, len(candidates)  # type: ignore[return-value]
 
 
+def proposed(library: Path, numbers: list[str]) -> tuple[int, int, float]:
+    """Count originals' edits that are candidates, of how many, and false candidates an image."""
+    with open_library(library) as reader:
+        candidates, ids = find_candidates(reader, Question(Level.NEAR, turned=True))
+        images = reader.images(ids.tolist())
+    names = [images[content][0].path.name for content in ids.tolist()]
+    pairs = [(names[a], names[b]) for a, b in zip(candidates.first, candidates.second, strict=True)]
+    photo_of = {name: name.split("-")[0] if "-" in name else name for name in names}
+    true = [pair for pair in pairs if photo_of[pair[0]] == photo_of[pair[1]]]
+    right = sum("original" in "".join(pair) for pair in true)
+    return right, len(numbers) * len(EDITS), (len(pairs) - len(true)) / len(names)
+
+
 def hash_pairs(folder: Path, method: str, limit: int) -> set[tuple[str, str]]:
     """Find the pairs whose 64-bit hashes are within a distance."""
     import imagehash
@@ -256,12 +269,19 @@ def main() -> None:
     parser.add_argument("--distractors", type=Path, nargs="*", default=[], help="folders of other photos")
     parser.add_argument("--pairs", type=Path, help="a folder with pairs.tsv and images/")
     parser.add_argument("--limit", type=int, default=500, help="photos to edit")
+    parser.add_argument("--candidates-only", action="store_true", help="of a library from an earlier run")
     work, arguments = parse_workplace(parser)
     folder = work.folder / "duplicates"
     photos = sorted(p for place in arguments.photos for p in place.rglob("*.jp*g"))[: arguments.limit]
     distractors = sorted(p for place in arguments.distractors for p in place.rglob("*.*") if p.is_file())
     make_set(photos or _skimage_photos(folder), distractors, folder / "set")
     numbers = sorted({path.name.split("-")[0] for path in (folder / "set/edits").iterdir()})
+    if arguments.candidates_only:
+        right, of, false = proposed(folder / "library", numbers)
+        print(
+            f"{right} of {of} edits are candidates with their original, {false:.2f} false candidates an image"
+        )
+        return
     ours, seconds, candidates = our_pairs(folder / "set", folder / "library")
     columns = {"sightline near": score(ours, numbers)}
     for method, limit in HASH_METHODS.items():

@@ -1,6 +1,5 @@
 """Backfill: take down what an older program did not, from files that are indexed already."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -10,6 +9,7 @@ from .features import SIDE, Features, local_features
 from .opening import Undecodable, open_upright
 from .store.library import open_for_writing, open_library
 from .store.records import StoredImage
+from .workers import usable_cores
 
 COMMIT_EVERY = 256  # images
 
@@ -33,7 +33,7 @@ def fill_features(library: Path, *, progress: Callable[[int, int], None] = lambd
 
 
 def _taken(images: Mapping[int, Sequence[StoredImage]]) -> Iterator[dict[int, Features]]:
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="features") as threads:
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="features") as threads:
         items = iter(images.items())
         while some := list(islice(items, COMMIT_EVERY)):
             taken = threads.map(lambda item: _features(item[1]), some)

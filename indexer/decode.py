@@ -17,7 +17,7 @@ from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, snif
 from .opening import MAX_MEGAPIXELS, SourceFacts, Undecodable, open_upright
 from .prepare import prepare
 from .records import DecodedImage, FoundFile, ImageFacts, Pixels, Preprocessing, Skipped
-from .workers import Job, Loss, WorkerPool, WorkersBroken
+from .workers import Job, Loss, WorkerPool, WorkersBroken, usable_cores
 
 MEGABYTE: Final = 1_000_000
 IN_MEMORY_BYTES: Final = 64 * MEGABYTE  # read once, hash and decode from memory; larger files are read twice
@@ -43,7 +43,10 @@ class DecodePool:
         self._rules = rules
         job = Job("indexer.decode:decode_file", rules, rules.seconds_per_image, rules.memory_per_worker_bytes)
         self._pool: WorkerPool[FoundFile, DecodedImage | Skipped] = WorkerPool(
-            job, workers=workers or _cores(), look_ahead=_look_ahead(rules.preprocessing), lost=self._lost
+            job,
+            workers=workers or usable_cores(),
+            look_ahead=_look_ahead(rules.preprocessing),
+            lost=self._lost,
         )
 
     def __enter__(self) -> "DecodePool":
@@ -146,13 +149,6 @@ def _target(preprocessing: Preprocessing) -> tuple[int, int]:
 def _look_ahead(preprocessing: Preprocessing) -> int:
     fewest, most = LOOK_AHEAD_FILES
     return min(most, max(fewest, LOOK_AHEAD_BYTES // (preprocessing.width * preprocessing.height * 3)))
-
-
-def _cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _describe_loss(loss: Loss, rules: DecodeRules) -> str:

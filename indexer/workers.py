@@ -34,6 +34,13 @@ OUT_OF_MEMORY: Final = 77  # exit code of a worker that could not even send its 
 ALARM_SLACK_SECONDS: Final = 30  # after this a hung worker ends by itself, should its parent be gone
 
 
+def usable_cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class WorkersBroken(RuntimeError):
     """The worker processes cannot be started at all; carries what they said."""
 

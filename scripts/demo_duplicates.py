@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+FOUND = 11  # exit code of `sightline duplicates`
 ORIGINALS = ("photo-008.jpg", "photo-009.jpg", "photo-023.png", "photo-028.png", "photo-049.png")
 
 
@@ -30,17 +31,15 @@ def _save(picture: Path, target: Path, edit: Callable[[Image.Image], Image.Image
         edit(image.convert("RGB")).save(target, quality=85)
 
 
-def show_duplicates(
-    run: Callable[..., str], pictures: Path, folder: Path, model: str, found_code: int = 11
-) -> None:
+def show_duplicates(run: Callable[..., str], pictures: Path, folder: Path, model: str) -> None:
     """Find the mess's duplicates, move them away, and take it back; run: runs one sightline command."""
     mess, page = folder / "messy folder", folder / "duplicates.html"
     make_mess(pictures, mess)
     library = ("--library", str(mess / ".sightline"))
     print(f"\nDuplicates in {mess}:\n$ sightline duplicates --html {page}", flush=True)
     run("index", str(mess), "--model", model, *library, quiet=True)
-    print(run("duplicates", "--html", str(page), *library, fine=found_code), end="", flush=True)
+    print(run("duplicates", "--html", str(page), *library, fine=FOUND), end="", flush=True)
     print("$ sightline duplicates --apply move --to 'moved away'; sightline undo", flush=True)
     away = str(folder / "moved away")
-    run("duplicates", "--apply", "move", "--to", away, "--paths", *library, fine=found_code)
+    run("duplicates", "--apply", "move", "--to", away, "--paths", *library, fine=FOUND)
     run("undo", *library)

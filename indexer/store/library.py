@@ -208,6 +208,11 @@ class LibraryReader:
         with self.reading() as connection:
             return pairs.without_features(connection)
 
+    def incomplete(self, encoder: StoredEncoder) -> Ids:
+        """Give the live contents without marks, or without a vector of this encoder, in order."""
+        with self.reading() as connection:
+            return pairs.incomplete(connection, encoder.id)
+
     def compared(self, scope: str) -> tuple[Ids, list[StoredPair]]:
         """Give the contents that searches of this scope have compared, in order, and the pairs they kept."""
         with self.reading() as connection:

@@ -52,6 +52,14 @@ def without_features(connection: Connection) -> Ids:
     return np.fromiter(connection.execute(query.order_by(content.c.id)).scalars(), np.int64)
 
 
+def incomplete(connection: Connection, encoder_id: int) -> Ids:
+    """Give the live contents without marks, or without a vector of this encoder, in order."""
+    vectors = select(schema.embedding.c.content_id).where(schema.embedding.c.encoder_id == encoder_id)
+    query = select(content.c.id).where(content.c.orphaned_at.is_(None), content.c.id.not_in(vectors))
+    found = np.fromiter(connection.execute(query).scalars(), np.int64)
+    return np.union1d(found, without_features(connection))
+
+
 def put_features(connection: Connection, marks: Mapping[int, Features]) -> None:
     """Store the marks of contents."""
     rows = [{"content_id": id, "marks": pack(features)} for id, features in marks.items()]

@@ -1,6 +1,5 @@
 """The finder: a library to its groups of duplicates."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from indexer.records import Ids
 from indexer.store.library import LibraryReader
 from indexer.store.records import Filters, StoredImage
+from indexer.workers import usable_cores
 
 from .candidates import CROWD_RATIO, SCENE_CROWD_RATIO, Candidates, hash_pairs, merged, vector_pairs
 from .grouping import stars
@@ -38,6 +38,11 @@ class Question:
     turned: bool = False  # mirrored and rotated copies as well
     folder: Path | None = None  # only files at or below it, and the reference
     reference: Path | None = None  # only what is also at or below it; nothing there may go
+
+    @property
+    def kept_first(self) -> tuple[Path, ...]:
+        """Give the folders from which nothing may go."""
+        return self.protected if self.reference is None else (*self.protected, self.reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def _find_new(reader: LibraryReader, question: Question, memory: Memory, progres
     if question.level is Level.EXACT or not len(memory.new):
         return
     candidates, ids = find_candidates(reader, question, asking=memory.new, progress=progress)
-    memory.add(pairs_of(candidates, ids))
+    memory.add(pairs_of(candidates, ids), incomplete=reader.incomplete(reader.default_encoder()))
 
 
 def _report(
@@ -101,7 +106,7 @@ def _report(
     pairs = _pairs_among(reader, chosen, question, memory)
     chosen, changed = _as_indexed(chosen, {content for pair in pairs for content in pair})
     pairs = {key: pair for key, pair in pairs.items() if pair.first in chosen and pair.second in chosen}
-    judge = Judge(chosen, mirrored=question.turned, workers=_cores())
+    judge = Judge(chosen, mirrored=question.turned, workers=usable_cores())
     try:
         groups = _find_groups(question, chosen, pairs, judge, memory, progress)
     finally:
@@ -186,7 +191,7 @@ def find_pairs(
     worth: which candidates to look at. More work than `find_duplicates` makes, which leaves alone what has
     found its group.
     """
-    judge = Judge(images, mirrored=question.turned, workers=_cores(), bars=bars)
+    judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
         candidates, ids = find_candidates(reader, question, progress=progress)
         pairs = [
@@ -259,13 +264,12 @@ def _find_groups(
     for pair in pairs.values():
         neighbours[pair.first].append(pair.second)
         neighbours[pair.second].append(pair.first)
-    kept_first = (*question.protected, *filter(None, [question.reference]))
     first_copy = {
-        content: order_to_keep(copies, question.keep, kept_first)[0]
+        content: order_to_keep(copies, question.keep, question.kept_first)[0]
         for content, copies in images.items()
         if content in neighbours or len(copies) > 1
     }
-    ordered = order_to_keep(list(first_copy.values()), question.keep, kept_first)
+    ordered = order_to_keep(list(first_copy.values()), question.keep, question.kept_first)
     ranked = [image.content_id for image in ordered]
 
     def may_go(questions: Sequence[tuple[int, int]]) -> list[bool]:
@@ -331,8 +335,7 @@ def _group(
     images: Images,
     question: Question,
 ) -> Group:
-    kept_first = (*question.protected, *filter(None, [question.reference]))
-    keep, *same = order_to_keep(copies, question.keep, kept_first)
+    keep, *same = order_to_keep(copies, question.keep, question.kept_first)
     members = [Member(copy, Level.EXACT, 1.0, Evidence(), "the same bytes") for copy in same]
     for other, pair in others:
         if pair is not None:
@@ -343,7 +346,7 @@ def _group(
                 )
                 for image in images[other]
             ]
-    free = [member for member in members if not is_protected(member.image.path, kept_first)]
+    free = [member for member in members if not is_protected(member.image.path, question.kept_first)]
     return Group(keep, tuple(free))
 
 
@@ -367,9 +370,3 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
     if evidence.agreement is not None and evidence.agreement < 0.995:
         said.append(f"{evidence.agreement:.0%} of it unchanged")
     return ", ".join(said)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -141,7 +141,13 @@ class Judge:
             return False
         if pair.hash_distance is None or pair.hash_distance > SAME_PIXELS_DISTANCE_MAX:
             return False
-        return pixel_hash(one.path) == pixel_hash(other.path)
+        try:
+            return pixel_hash(one.path) == pixel_hash(other.path)
+        except (
+            Undecodable,
+            OSError,
+        ):  # this copy, while another of the same bytes could be read: near is true
+            return False
 
 
 def pixel_hash(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from .candidates import Asking, Candidates, unmeasured
 NEIGHBOURS = 32  # per mark
 DISTANCES_MAX = ((1_000_000, 14), (3_000_000, 12))  # up to so many marks: bits of 128 that may differ
 DISTANCE_MAX_BEYOND = 10  # chance finds more neighbours the more there are
-VOTES_MIN = 5  # marks that agree; .1 false candidates an image (benchmarks/duplicates_quality.py)
+VOTES_MIN = 5  # marks that agree (benchmarks/duplicates_quality.py --candidates-only tells what it lets by)
 ANGLE_BINS = 12  # of 30 degrees, twice, half a bin apart
 SCALE_BINS = 32  # of a doubling
 EXACT_UNTIL = 50_000  # marks; above, only the nearest lists of an inverted file are searched

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.errors import CatalogDamaged, DiskFull, LibraryBusy, LibraryReadOnly
+from indexer.errors import DiskFull, LibraryBusy, LibraryReadOnly
 from indexer.records import Ids
 from indexer.store.library import LibraryReader, open_for_writing
 from indexer.store.pairs import StoredPair
@@ -23,8 +23,7 @@ class Memory:
     def __init__(self, reader: LibraryReader, scope: str) -> None:
         self._reader = reader
         self._scope = scope
-        self._live: Ids = np.empty(0, np.int64)
-        self._complete = False  # what is new has been compared
+        self._compared: Ids = np.empty(0, np.int64)  # what need not be compared again
         self._kept: dict[frozenset[int], bool] = {}  # what the library has, and whether judged
         self.new: Ids = np.empty(0, np.int64)  # contents that no search of this scope has compared
         self.pairs: dict[frozenset[int], Pair] = {}
@@ -33,22 +32,23 @@ class Memory:
 
     def recall(self, live: Collection[int]) -> None:
         """Read what the library keeps about these contents."""
-        self._live = np.sort(np.fromiter(live, np.int64, len(live)))
         compared, stored = self._reader.compared(self._scope)
-        self.new = np.setdiff1d(self._live, compared, assume_unique=True)
+        self.new = np.setdiff1d(np.fromiter(live, np.int64, len(live)), compared, assume_unique=True)
         for pair in stored:
             key = frozenset((pair.first, pair.second))
             self._kept[key] = pair.judged
             self.pairs[key] = Pair(pair.first, pair.second, pair.hash_distance, pair.turn, pair.cosine)
             if pair.judged:
                 self.judged[key] = None if pair.answer is None else _pair_of(pair)
-        self._complete = not len(self.new)
 
-    def add(self, pairs: Iterable[Pair]) -> None:
-        """Add the candidates among what is new, and between it and the rest."""
+    def add(self, pairs: Iterable[Pair], *, incomplete: Ids) -> None:
+        """Add the candidates among what is new, and between it and the rest.
+
+        incomplete: contents that lacked something to be compared by; they are new again next time.
+        """
         for pair in pairs:
             self.pairs.setdefault(pair.key, pair)
-        self._complete = True
+        self._compared = np.setdiff1d(self.new, incomplete, assume_unique=True)
 
     def note(self, pair: Pair, found: DuplicatePair | None, *, readable: bool) -> None:
         """Take down what a pair is; what could not be read is not kept beyond this search."""
@@ -59,14 +59,15 @@ class Memory:
     def keep(self) -> None:
         """Write what is new into the library; a library that cannot be written goes without."""
         changed = [pair for key, pair in self.pairs.items() if self._kept.get(key) != self._is_judged(key)]
-        compared = self.new.tolist() if self._complete else []
-        if not changed and not compared:
+        if not changed and not len(self._compared):
             return
         try:
             with open_for_writing(self._reader.path, create=False) as writer:
                 writer.forget_scopes_but(SCOPES)
-                writer.remember_pairs(self._scope, map(self._stored, changed), compared=compared)
-        except (LibraryBusy, LibraryReadOnly, DiskFull, CatalogDamaged):
+                writer.remember_pairs(
+                    self._scope, map(self._stored, changed), compared=self._compared.tolist()
+                )
+        except (LibraryBusy, LibraryReadOnly, DiskFull):
             return  # the answer does not depend on it; the next search compares again
 
     def _is_judged(self, key: frozenset[int]) -> bool:

@@ -31,7 +31,7 @@ def read_side(place: Path) -> Side:
     A library is its .sightline folder, and stands for the files it holds. A list has one path a line, or
     paths ended by zero bytes; relative ones count from the list's folder.
     """
-    place = Path(os.path.abspath(place))  # noqa: PTH100  # keeps links
+    place = _absolute(place)
     if place.is_dir():
         is_library = place.name == LIBRARY_NAME or catalog_file(place).exists()
         return _library(place) if is_library else Side(place, (place,), None)
@@ -51,11 +51,15 @@ def _library(place: Path) -> Side:
 def _list(place: Path) -> Side:
     content = place.read_bytes()
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
-    named = [place.parent / os.fsdecode(line) for line in lines if line.strip()]
-    files = frozenset(Path(os.path.abspath(path)) for path in named if path.is_file())  # noqa: PTH100
+    named = {_absolute(place.parent / os.fsdecode(line)) for line in lines if line.strip()}
+    files = frozenset(path for path in named if path.is_file())
     if not files:
         raise UsageError(f"{place}: names no file that is there; a list has one path a line")
     return Side(place, _outermost({file.parent for file in files}), files, len(named) - len(files))
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  # keeps links
 
 
 def _outermost(folders: set[Path]) -> tuple[Path, ...]:

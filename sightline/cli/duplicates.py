@@ -26,8 +26,10 @@ Examples:
 
 \b
 Levels, each with those before it: exact (the same bytes), pixel (the same pixels in another
-file), near (resized, recompressed, recoloured, cropped a little, marked), similar (the same
-scene: bursts). Every file of a group is a duplicate of the kept one itself.
+file), near (resized, recompressed, recoloured, cropped a little, framed, marked), similar (the
+same scene: bursts). Every file of a group is a duplicate of the kept one itself. With --keep
+best, no file goes for a copy that shows less of it, for a smaller one in a protected folder,
+or, when a camera made it, for one without the camera's data.
 Nothing is touched without --apply.
 
 \b

@@ -82,7 +82,11 @@ def _index(sides: "tuple[Side, Side]") -> tuple[Path, int]:
         if side.missing:
             show.remark(f"{side.place}: {side.missing:,} of its files are not there")
     place = _library_of(*(side.place for side in sides))
-    settings = IndexSettings(model="builtin", wanted=lambda path: any(side.holds(path) for side in sides))
+    settings = IndexSettings(
+        model="builtin",
+        include_hidden=all(side.files is not None for side in sides),  # what is listed is meant
+        wanted=lambda path: any(side.holds(path) for side in sides),
+    )
     folders = tuple(dict.fromkeys(folder for side in sides for folder in side.folders))
     return place, index_folders(place, folders, settings, on_notice=show.remark).skipped
 

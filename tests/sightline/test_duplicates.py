@@ -281,3 +281,12 @@ def test_after_the_trash_what_is_gone_is_told_in_one_line(run_process: Run, mess
     told = [line for line in done.stderr.splitlines() if b"not compared" in line]
     assert len(told) == 1
     assert b"gone since it was indexed; `sightline index`" in told[0]
+
+
+def test_listed_files_are_compared_also_in_hidden_folders(run: Run, split: tuple[Path, Path], tmp_path: Path):
+    (tmp_path / ".cache").mkdir()
+    shutil.copy(split[0] / "coffee.jpg", tmp_path / ".cache/1.jpg")
+    (tmp_path / "train.txt").write_text("train/coffee.jpg\n")
+    (tmp_path / "test.txt").write_text(".cache/1.jpg\n")
+    (report,) = rows(run("leaks", tmp_path / "train.txt", tmp_path / "test.txt", "--json"))
+    assert report["leaking_test_files"] == {"exact": 1, "pixel": 0, "near": 0}

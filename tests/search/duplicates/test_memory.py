@@ -2,15 +2,25 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from indexer.backfill import fill_features
 from indexer.pipeline import IndexSettings, index_folders
+from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
 from search.duplicates import finder
-from search.duplicates.finder import DuplicateReport, Question, find_candidates, find_duplicates
+from search.duplicates.finder import (
+    DuplicateReport,
+    Question,
+    find_candidates,
+    find_duplicates,
+    scope_of,
+)
 from search.duplicates.judging import Judge
 from search.duplicates.records import Level
 
@@ -85,6 +95,19 @@ def test_only_what_is_new_is_compared(folder: Path, library: Path, monkeypatch: 
         frozenset({"rocket.jpg", "crop.jpg"}),
     }
     assert asked == [1]
+
+
+def test_what_was_compared_without_its_marks_is_compared_again(library: Path) -> None:
+    with closing(sqlite3.connect(catalog_file(library))) as connection:
+        connection.execute("DELETE FROM local_feature WHERE content_id = 1")
+        connection.commit()
+    search(library)
+    with open_library(library) as reader:
+        assert reader.compared(scope_of(reader, Question()))[0].tolist() == [2, 3, 4]
+    fill_features(library)
+    search(library)
+    with open_library(library) as reader:
+        assert reader.compared(scope_of(reader, Question()))[0].tolist() == [1, 2, 3, 4]
 
 
 def test_what_comes_back_is_compared_with_what_came_meanwhile(
