@@ -34,7 +34,10 @@ def verify(path: Path, repair: bool = False, *, deep: bool = False) -> VerifyRep
     opened = open_for_writing(path, create=False) if repair else open_library(path)
     with opened as library:
         writer = library if isinstance(library, LibraryWriter) else None
-        findings = [Finding(f"{rest.name}: left half-written by a crash", repair) for rest in leftovers]
+        findings = [
+            Finding(f"{rest.name}: half-written, by a crash or a run at work", repair, harmless=not repair)
+            for rest in leftovers
+        ]
         return _report(library, findings + list(_all_findings(library, writer, deep)))
 
 
