@@ -4,6 +4,8 @@
     python benchmarks/messy_folder.py --out W/messy --manifest W/before.json
     sightline index W/messy; sightline duplicates --apply trash; sightline undo
     python benchmarks/messy_folder.py --out W/messy --check W/before.json
+    sightline duplicates --json > W/groups.jsonl
+    python benchmarks/messy_folder.py --out W/messy --judge W/groups.jsonl
 
 W/truth.json says of each file from which original it comes (`of`), what was done (`what`), and the level at
 which it is that original's duplicate (`level`: exact, pixel, near or similar; null for none). The same seed
@@ -20,6 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import manifest
+import verdict
 from mess import RECIPES, Mess, Photo, Truth, jpeg
 from PIL import Image, ImageOps
 
@@ -79,8 +82,12 @@ def main() -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--manifest", type=Path, help="make nothing; write there what is in the folder")
     mode.add_argument("--check", type=Path, help="make nothing; compare the folder with a manifest")
+    mode.add_argument("--judge", type=Path, help="make nothing; hold a report's JSON lines against the truth")
     arguments = parser.parse_args()
-    if arguments.manifest:
+    if arguments.judge:
+        truth = arguments.out.parent / "truth.json"
+        print(*verdict.judge(arguments.judge, truth, arguments.out).lines(), sep="\n")
+    elif arguments.manifest:
         _save_manifest(arguments.out, arguments.manifest)
     elif arguments.check:
         _check(arguments.out, arguments.check)

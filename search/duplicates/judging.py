@@ -134,7 +134,7 @@ class Judge:
         if turn.mirrored and not self._mirrored:
             return None
         found = match_whole(first, second, turn.quarters, mirrored=turn.mirrored)
-        return found if found.agreement >= self._bars.agreement else None
+        return found if found.same_colours and found.agreement >= self._bars.agreement else None
 
     def _same_pixels(self, one: StoredImage, other: StoredImage, pair: Pair, found: Match) -> bool:
         if (one.width, one.height) != (other.width, other.height) or found.turned or found.agreement < 1:
@@ -158,7 +158,7 @@ def pixel_hash(path: Path) -> bytes:
 
 def _level_of(found: Match, bars: Bars) -> Level | None:
     same = found.agreement >= bars.agreement and found.covers_most >= bars.covered
-    if same and found.inliers >= bars.inliers:
+    if same and found.same_colours and found.inliers >= bars.inliers:
         return Level.NEAR
     return Level.SIMILAR if found.inliers >= SCENE_INLIERS_MIN else None
 

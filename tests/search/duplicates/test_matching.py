@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from search.duplicates.judging import Bars
 from search.duplicates.matching import Match, match, match_whole, sketch
@@ -112,3 +112,26 @@ def test_what_a_crop_has_lost_is_no_frame() -> None:
     found = match(sketch(whole), sketch(cropped(whole, 0.7)))
     assert found is not None
     assert (found.framed_first, found.framed_second) == (False, False)
+
+
+def recoloured(image: Image.Image) -> Image.Image:
+    """Give the red things another colour; what is grey stays."""
+    red, green, blue = image.split()
+    return Image.merge("RGB", (green, blue, red))
+
+
+def test_the_same_shape_in_another_colour_has_not_the_same_colours() -> None:
+    page = Image.new("RGB", (400, 300), "white")
+    draw = ImageDraw.Draw(page)
+    for step in range(40):
+        draw.ellipse((20 + 9 * step, 30 + 5 * step, 44 + 9 * step, 60 + 5 * step), (200, 10 * (step % 9), 30))
+    assert match_whole(sketch(page), sketch(page)).same_colours
+    assert not match_whole(sketch(page), sketch(recoloured(page))).same_colours
+
+
+@pytest.mark.parametrize("edit", ["brighter", "less contrast", "greyscale", "labelled"])
+def test_a_filter_leaves_the_colours_the_same(edit: str) -> None:
+    image = photo("astronaut")
+    found = match(sketch(image), sketch(EDITS[edit](image)))
+    assert found is not None
+    assert found.same_colours
