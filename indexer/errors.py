@@ -6,6 +6,7 @@ SightlineError                    1  anything we can explain
 │   ├── QueryInvalid
 │   ├── EncoderUnknown
 │   ├── RunUnknown
+│   ├── PairsInvalid                 nothing to be learned from them as they are
 │   └── DeletedForGood               no undoing of that
 ├── LibraryError                  3  the library on disk does not allow this
 │   ├── LibraryMissing               make one with `sightline index`
@@ -18,6 +19,7 @@ SightlineError                    1  anything we can explain
 ├── LibraryBusy                   4  another process is writing: wait, or stop it
 ├── EncoderError                  5  the model cannot be loaded or run
 │   └── WeightsUnavailable
+├── TrainingFailed                7  the training cannot go on; the last checkpoint is kept
 └── DiskFull                      6  free some space; what was committed is kept
 
 Interrupted by Ctrl-C is 130, as shells have it. A bad image is no error but a value: `records.Skipped`.
@@ -75,6 +77,18 @@ class RunUnknown(UsageError):
 
     def __str__(self) -> str:
         return f"no run is called {self.name!r}; `sightline undo --list` shows the runs"
+
+
+class PairsInvalid(UsageError):
+    """Images and texts that cannot be read, or that nothing can be learned from."""
+
+    def __init__(self, place: Path | None, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place  # None: of the pairs as a whole
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason if self.place is None else f"{self.place}: {self.reason}"
 
 
 class DeletedForGood(UsageError):
@@ -228,6 +242,12 @@ class WeightsUnavailable(EncoderError):
             f"the weights of {self.name} are not to be had: {self.reason}; "
             "name a local file as ARCHITECTURE@FILE, or use --model builtin"
         )
+
+
+class TrainingFailed(SightlineError):
+    """A training that cannot go on; carries the sentence for the user. The last checkpoint is kept."""
+
+    exit_code = 7
 
 
 class DiskFull(SightlineError):

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.records import Vectors
+
+from . import templates
+from .bootstrap import MedianRank, Share, Statistic, share_of
+from .metrics import Links, ask, chance
 
 # The six plain ones; more gained nothing measurable at this model size.
 TEMPLATES = (
@@ -17,6 +22,10 @@ TEMPLATES = (
     "a small {}.",
     "there is a {} in the picture.",
 )
+Rows: TypeAlias = NDArray[np.int64]
+
+RECALL_AT = (1, 5, 10)
+TOP = (1, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +42,8 @@ def text_to_image_recall(text_vectors: Vectors, image_vectors: Vectors, own: NDA
 
     Ties count against us: an image ranks behind every other one that scores as high.
     """
-    scores = text_vectors @ image_vectors.T
-    own_scores = scores[np.arange(len(own)), own]
-    ranks = (scores >= own_scores[:, None]).sum(axis=1) - 1
-    return Recall(*(float(np.mean(ranks < k)) for k in (1, 5, 10)))
+    ranks = ask(text_vectors, image_vectors, Links(np.arange(len(own)), own)).ranks
+    return Recall(*(float(np.mean(ranks <= k)) for k in RECALL_AT))
 
 
 def class_vectors(vectors_of_prompts: Vectors, n_templates: int) -> Vectors:
@@ -45,11 +52,54 @@ def class_vectors(vectors_of_prompts: Vectors, n_templates: int) -> Vectors:
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 
-def prompts(names: Sequence[str], templates: Sequence[str] = TEMPLATES) -> list[str]:
+def prompts(names: Sequence[str], templates_used: Sequence[str] = TEMPLATES) -> list[str]:
     """Write every name into every template, name by name."""
-    return [template.format(name) for name in names for template in templates]
+    return templates.prompts(names, templates_used)
 
 
 def zero_shot_top_1(image_vectors: Vectors, labels: NDArray[np.int64], classes: Vectors) -> float:
     """Give the share of (n, dim) images whose nearest class vector is their own label's."""
     return float(np.mean(np.argmax(image_vectors @ classes.T, axis=1) == labels))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure of one model, in the form that the bootstrap takes, and what chance would give."""
+
+    name: str
+    statistic: Statistic
+    chance: float
+
+
+def retrieval_figures(
+    direction: str, ranks: Rows, rights: Rows, owners: Rows, *, images: int, candidates: int
+) -> list[Measured]:
+    """Give recall@1, @5, @10 and the median rank of m queries.
+
+    Each has its rank (m,), so many right candidates (m,), and is one of the image `owners` (m,).
+    Recall@k is left out where k reaches all candidates.
+    """
+    by_chance = chance(rights, candidates)
+    figures = [
+        Measured(f"{direction} recall@{k}", share_of(ranks <= k, owners, images), float(by_chance[k - 1]))
+        for k in RECALL_AT
+        if k < candidates
+    ]
+    half = float(np.searchsorted(by_chance, 0.5) + 1)
+    return [*figures, Measured(f"{direction} median rank", MedianRank(ranks, owners, images), half)]
+
+
+def class_figures(what: str, ranks: Rows, classes: int) -> list[Measured]:
+    """Give the top-1 and top-5 accuracy of (n,) ranks, one an image."""
+    asked = np.ones(len(ranks), dtype=np.int64)
+    return [
+        Measured(f"{what} top-{k}", Share((ranks <= k).astype(np.int64), asked), k / classes)
+        for k in TOP
+        if k < classes
+    ]
+
+
+def label_ranks(scores: NDArray[np.float32], labels: Rows) -> Rows:
+    """Give the rank of each row's own label in (n, classes) scores; ties count against us."""
+    own = scores[np.arange(len(labels)), labels]
+    return np.asarray((scores >= own[:, None]).sum(axis=1))

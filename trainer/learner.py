@@ -120,7 +120,7 @@ class Learner(nn.Module):
         texts: (m, dim) from `encode_texts`, fresh or remembered; words: (n, words), the weights of the words
         of each image; queries: words that shall find their images through the text tower too.
         """
-        device = self.text_map.weight.device
+        device = self.word_head.weight.device
         with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
             features = self.model.visual.trunk(batch.pixels.to(device))
             images = self.model.visual.head(features)

@@ -1,5 +1,6 @@
 """The loop: fetch, loss, backward, step; it knows nothing of any one model or data set."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
@@ -32,6 +33,22 @@ class Schedule:
         rise = min(1.0, (step - self.first_step + 1) / max(1, self.warmup_steps))
         fall = min(1.0, (self.steps - step) / max(1, self.decay_steps))
         return self.peak * rise * fall
+
+
+@dataclass(frozen=True, slots=True)
+class CosineSchedule:
+    """Warm-up, and half a cosine down to zero (Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+
+    steps: int
+    warmup_steps: int
+    peak: float
+
+    def rate(self, step: int) -> float:
+        """Give the learning rate of step 0, 1, ..."""
+        if step < self.warmup_steps:
+            return self.peak * (step + 1) / self.warmup_steps
+        share = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.peak * (1 + math.cos(math.pi * min(1.0, share))) / 2
 
 
 @dataclass(frozen=True, slots=True)

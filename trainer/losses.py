@@ -35,3 +35,13 @@ def spread_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
     log_probabilities = functional.log_softmax(logits[has_positive], dim=1)
     targets = positive[has_positive] / weights[has_positive, None]
     return -torch.mean((targets * log_probabilities).sum(dim=1))
+
+
+def sigmoid_contrastive(logits: Tensor, positive: Tensor) -> Tensor:
+    """Give SigLIP's loss of (n, m) logits: every pair by itself is right or wrong, averaged over images.
+
+    positive: (n, m), above zero where image and text belong together (Zhai et al. 2023, arXiv 2303.15343,
+    equation 1, with any number of positives).
+    """
+    signs = torch.where(positive > 0, 1.0, -1.0)
+    return -functional.logsigmoid(signs * logits).sum() / len(logits)

@@ -134,7 +134,7 @@ def _folder(name: str, folder: Path) -> ModelFiles:
         architecture=None,
         folder=folder,
         model_config=config["model_cfg"],
-        preprocessing=_preprocessing(config["model_cfg"], transform),
+        preprocessing=preprocessing_of(config["model_cfg"], transform),
         quick_gelu=False,
         weights=weights,
         weights_hash=weights_hash(weights),
@@ -172,7 +172,7 @@ def _checkpoint(name: str) -> ModelFiles:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=_preprocessing(config, _usual_transform(architecture, weights)),
+        preprocessing=preprocessing_of(config, _usual_transform(architecture, weights)),
         quick_gelu=False,
         weights=weights,
         weights_hash=weights_hash(weights),
@@ -210,7 +210,7 @@ def _published(name: str, notify: Notify) -> ModelFiles:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=_preprocessing(config, {**DEFAULT_TRANSFORM, **entry}),
+        preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **entry}),
         quick_gelu=bool(entry.get("quick_gelu")),
         weights=weights,
         weights_hash=weights_hash(weights),
@@ -237,7 +237,7 @@ def _recalled(name: str) -> ModelFiles | None:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=_preprocessing(config, {**DEFAULT_TRANSFORM, **note["transform"]}),
+        preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **note["transform"]}),
         quick_gelu=note["quick_gelu"],
         weights=weights,
         weights_hash=weights_hash(weights),
@@ -352,7 +352,8 @@ def _plain_tag(tag: str) -> str:
 # -- preprocessing -----------------------------------------------------------------------------------
 
 
-def _preprocessing(model_config: Mapping[str, Any], transform: Mapping[str, Any]) -> Preprocessing:
+def preprocessing_of(model_config: Mapping[str, Any], transform: Mapping[str, Any]) -> Preprocessing:
+    """Read how a model wants its images, from its configuration and open_clip's transform settings."""
     size = model_config["vision_cfg"].get("image_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
     # open_clip's transform for evaluation takes everything but "bilinear" for bicubic.

@@ -16,14 +16,17 @@ from indexer.errors import DiskFull, SightlineError
 COMMANDS = {
     "index": "Bring a library up to date with folders of images.",
     "search": "Find images by words, by example, or by both.",
+    "highlight": "Show where in a photo the words match.",
     "duplicates": "Find copies of images; nothing is touched without --apply.",
     "dedup-list": "List what to keep of a collection, one file of each group of copies.",
     "leaks": "Find what of a test set is in the training set, exactly or nearly.",
+    "train": "Fine-tune a model on images with texts, and say whether it helped.",
     "status": "Show what the library holds.",
     "verify": "Check the library, and repair what can be derived.",
     "not-duplicates": "Remember that pictures which look alike are no copies of one another.",
     "undo": "Put back what a run of actions took away.",
     "forget": "Take files or folders out of the library; the images themselves stay.",
+    "eval": "Measure models on pairs of images and texts, side by side.",
     "models": "List the models that can be used.",
     "completion": "Print or install shell completion.",
 }
@@ -43,6 +46,7 @@ folder at or above the current folder.
 Exit codes: 0 done (also when a search finds nothing)   1 failed, with the reason
   2 the request is off   3 the library does not allow it   4 the library is busy
   5 the model cannot be had or run   6 the disk is full    11 duplicates found
+  7 the training cannot go on
   70 a bug in sightline   130 stopped by Ctrl-C  141 the reader of our output went away
 """
 

@@ -1,0 +1,172 @@
+"""`sightline eval`: how well models find and name the images of a set, side by side."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .finding import progress
+from .options import AnyPath, html_option
+
+if TYPE_CHECKING:
+    from indexer.encoders.base import Encoder
+    from trainer.comparison import Comparison
+    from trainer.examples import Example
+
+PIPE_COLUMNS = 160
+
+EPILOG = """\b
+Examples:
+  sightline eval pairs-test.csv
+  sightline eval pairs-test.csv --model builtin --model runs/parts
+  sightline eval pairs-test.csv --model builtin --model runs/parts --html changes.html
+  sightline eval birds/ --model runs/birds --templates templates.txt
+  sightline eval birds-test/ --probe-train birds/ --json | jq '.figures[] | .name, .values'
+
+
+PAIRS is a CSV, TSV, JSONL or Parquet file, tar shards, a folder of images with .txt files, folders
+named by class, or a library's .sightline folder. It must hold nothing that a model was trained on:
+`sightline leaks` finds what does.
+
+Captions are measured by retrieval, each way: is the right picture (text) among the first 1, 5, 10, and
+at which rank does it stand. Images with classes are measured by naming them from the class names
+alone (zero-shot), and with --probe-train by a linear classifier on the vectors.
+
+\b
+In brackets: the 95 % interval, by drawing the images again a thousand times. A model is marked * when
+it beats every other one by more than such draws explain. chance: what blind guessing gets.
+docs/eval.md tells how to read it.
+"""
+
+
+@click.command("eval", epilog=EPILOG)
+@click.argument("pairs", type=AnyPath())
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="A model (repeatable); the first is compared with the others.  [default: builtin]",
+)
+@click.option("--image-column", metavar="NAME", help="Which column of a table names the images.")
+@click.option("--caption-column", metavar="NAME", help="Which column of a table holds the texts.")
+@click.option("--classes", is_flag=True, help="The captions are names of classes.")
+@click.option(
+    "--class-names",
+    type=AnyPath(),
+    metavar="FILE",
+    help='JSON of labels and names: {"n02084071": "dog"}.',
+)
+@click.option(
+    "--templates",
+    type=AnyPath(),
+    metavar="FILE",
+    help="Sentences for class names, one a line: a {} in snow.",
+)
+@click.option(
+    "--probe-train", type=AnyPath(), metavar="PAIRS", help="Train a linear classifier on these images."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws of images.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with all figures and intervals.")
+@html_option
+def command(
+    pairs: Path,
+    models: tuple[str, ...],
+    image_column: str | None,
+    caption_column: str | None,
+    classes: bool,
+    class_names: Path | None,
+    templates: Path | None,
+    probe_train: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Measure models on pairs of images and texts, side by side."""
+    from trainer.comparison import Choices, compare
+    from trainer.templates import ENSEMBLE, read_class_names, read_templates
+
+    from .. import eval_table, show
+
+    names = models or ("builtin",)
+    _check_models(names)
+    notes: list[str] = []
+    examples = _read(pairs, image_column, caption_column, notes)
+    choices = Choices(
+        templates=read_templates(templates) if templates else ENSEMBLE,
+        class_names=read_class_names(class_names) if class_names else {},
+        captions_are_names=classes,
+        probe_train=_read(probe_train, image_column, caption_column, notes) if probe_train else (),
+        seed=seed,
+    )
+    for note in notes:
+        show.remark(note)
+    with progress() as update:
+        comparison = compare(examples, _load(names, device), choices, update)
+    if as_json:
+        show.json_lines([eval_table.as_dict(comparison, seed=seed)])
+    else:
+        _print(comparison)
+    if html:
+        _write_page(comparison, pairs, html)
+    for line in (*eval_table.explanation(comparison), *eval_table.warnings(comparison)):
+        show.remark(line)
+
+
+def _check_models(names: Sequence[str]) -> None:
+    """Find a misspelt name before anything is read or loaded."""
+    from indexer.encoders.loading import AUTO
+    from indexer.encoders.names import canonical, resolve
+    from indexer.errors import UsageError
+
+    from .. import show
+
+    known: set[str] = set()
+    for name in names:
+        if name != AUTO:
+            resolve(name, show.remark)
+        if canonical(name) in known:
+            raise UsageError(f"--model {name} is given twice; a model is compared with another one")
+        known.add(canonical(name))
+
+
+def _read(
+    pairs: Path, image_column: str | None, caption_column: str | None, notes: list[str]
+) -> "Sequence[Example]":
+    from trainer.sources import read_examples
+
+    reading = read_examples(pairs, image_column=image_column, caption_column=caption_column)
+    notes += [f"{pairs}: {note}" for note in reading.notes]
+    return reading.examples
+
+
+def _load(names: Sequence[str], device: str) -> "list[Encoder]":
+    """Load all models first, so that one that cannot run is told before an hour of encoding."""
+    from indexer.encoders.loading import load_encoder
+
+    from .. import show
+
+    return [load_encoder(name, device=device, notify=show.remark) for name in names]
+
+
+def _print(comparison: "Comparison") -> None:
+    from rich.console import Console
+
+    from ..eval_table import table
+
+    # A pipe has no width of its own, and a row broken in two is hard to read by a program or in a log.
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table(comparison))
+
+
+def _write_page(comparison: "Comparison", pairs: Path, file: Path) -> None:
+    from .. import show
+    from ..eval_page import eval_page
+    from ..names import file_size
+    from ..writing import write_whole
+
+    write_whole(file, eval_page(comparison, pairs))
+    show.remark(f"wrote {file} ({file_size(file.stat().st_size)})")

@@ -1,0 +1,219 @@
+"""`sightline train`: fine-tune a model on pairs of images and texts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import AnyPath
+
+if TYPE_CHECKING:
+    from trainer.checking import Checked
+    from trainer.examples import Example
+    from trainer.tuning.settings import Method
+
+METHODS = ("auto", "full", "lora", "head", "probe", "scratch", "pacl")
+
+EPILOG = """\b
+Examples:
+  sightline train pairs.csv --from ViT-B-32/laion2b_s34b_b79k --out runs/parts
+  sightline train pairs.csv --out runs/parts --check
+  sightline train photos/ --method head --out runs/mine
+  sightline train birds/ --method probe --out runs/birds
+  sightline train 'shards-{000..004}.tar' --method lora --batch 1024 --micro-batch 64 --out runs/shop
+  sightline train pairs.csv --method scratch --from liteclip --out runs/new
+  sightline train pairs.csv --out runs/parts --resume
+
+
+PAIRS is a CSV, TSV, JSONL or Parquet file, tar shards, a folder of images with .txt files, folders
+named by class, or a library's .sightline folder. They are looked through before anything is learned.
+
+\b
+Methods:
+  head     the projections of both towers; minutes on a CPU        some dozens of pairs
+  lora     small additions to both towers, merged in the end       from about 300
+  full     both towers                                             from about 5,000
+  probe    a classifier for folders named by class
+  scratch  a new model: --from liteclip, small, or an open_clip architecture
+  pacl     patches that match words, for `highlight`
+
+RUN becomes a model: sightline index FOLDER --model RUN. docs/train.md goes through an example.
+Several GPUs: torchrun --nproc-per-node 4 -m sightline train ...
+
+\b
+Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the training cannot go on
+"""
+
+
+@click.command("train", epilog=EPILOG)
+@click.argument("pairs", type=AnyPath())
+@click.option("--out", "folder", type=AnyPath(), required=True, metavar="RUN", help="The folder of the run.")
+@click.option("--from", "model", metavar="MODEL", help="What to begin from.  [default: builtin]")
+@click.option(
+    "--method", type=click.Choice(METHODS), default="auto", show_default=True, help="What learns; see below."
+)
+@click.option("--val", "validation", type=AnyPath(), metavar="PAIRS", help="What to validate on.")
+@click.option(
+    "--val-share",
+    type=click.FloatRange(0.01, 0.9),
+    default=0.1,
+    show_default=True,
+    help="Without --val: the share of the images that is kept for it.",
+)
+@click.option(
+    "--general", type=AnyPath(), metavar="PAIRS", help="Pairs of another kind, to see what is forgotten."
+)
+@click.option("--image-column", metavar="NAME", help="Which column of a table names the images.")
+@click.option("--caption-column", metavar="NAME", help="Which column of a table holds the texts.")
+@click.option("--check", is_flag=True, help="Only look the pairs through.")
+@click.option("--epochs", type=click.IntRange(1), help="Times that every image is seen.")
+@click.option("--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another.")
+@click.option(
+    "--micro-batch", type=click.IntRange(1), help="Images computed at once; the gradient is the same."
+)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="The highest learning rate.")
+@click.option("--loss", type=click.Choice(["softmax", "sigmoid"]), help="CLIP's or SigLIP's.")
+@click.option("--lora-rank", type=click.IntRange(1), help="Of the additions.  [default: 8]")
+@click.option("--flips/--no-flips", default=None, help="Mirror images by chance; not with left and right.")
+@click.option("--patience", type=click.IntRange(1), help="Epochs without a gain before it ends.")
+@click.option("--no-blend", is_flag=True, help="Keep the trained weights, unmixed with those before.")
+@click.option("--recompute", is_flag=True, help="Less memory for a third more time.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Numbers to compute in.  [default: auto]",
+)
+@click.option("--seed", type=click.IntRange(0), help="Of all chance.  [default: 0]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+def command(
+    pairs: Path,
+    folder: Path,
+    model: str | None,
+    method: str,
+    validation: Path | None,
+    val_share: float,
+    general: Path | None,
+    image_column: str | None,
+    caption_column: str | None,
+    check: bool,
+    no_blend: bool,
+    device: str,
+    resume: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Fine-tune a model on images with texts, and say whether it helped."""
+    from trainer.tuning.running import Request, tune
+    from trainer.tuning.settings import Method
+
+    from .. import show, train_report
+
+    seed = _seed(settings["seed"], resume, folder)
+    checked = _check(pairs, validation, val_share, image_column, caption_column, model, seed)
+    for line in checked.lines():
+        show.remark(line)
+    if check:
+        return
+    chosen, begun = _method(method, checked, resume, folder), _model(model, method, resume, folder)
+    request = Request(
+        model=begun,
+        method=Method(chosen),
+        train=checked.train,
+        validation=checked.validation,
+        folder=folder,
+        asked={**settings, "blend": False if no_blend else None},
+        general=_read(general, None, None) if general else (),
+        device=device,
+        resume=resume,
+    )
+    with train_report.progress() as watch:
+        summary = tune(request, watch=watch, notify=show.remark)
+    if summary is None:  # another process of the same training speaks
+        return
+    if as_json:
+        show.json_lines([summary.as_dict()])
+    else:
+        show.raw("".join(f"{line}\n" for line in train_report.lines(summary)))
+
+
+def _read(source: Path, image_column: str | None, caption_column: str | None) -> "tuple[Example, ...]":
+    from trainer.sources import read_examples
+
+    from .. import show
+
+    reading = read_examples(source, image_column=image_column, caption_column=caption_column)
+    for note in reading.notes:
+        show.remark(f"{source}: {note}")
+    return reading.examples
+
+
+def _check(
+    pairs: Path,
+    validation: Path | None,
+    share: float,
+    image_column: str | None,
+    caption_column: str | None,
+    model: str | None,
+    seed: int,
+) -> "Checked":
+    from trainer.checking import check
+
+    from .finding import progress
+
+    with progress() as update:
+        examples = _read(pairs, image_column, caption_column)
+        held_out = _read(validation, image_column, caption_column) if validation else None
+        return check(
+            examples,
+            validation=held_out,
+            share=share,
+            seed=seed,
+            is_cut=_cuts(model),
+            progress=update,
+        )
+
+
+def _cuts(model: str | None) -> Any:
+    """Tell cut captions by the model's tokenizer; a new model will have one of its own."""
+    from indexer.encoders.names import resolve
+    from indexer.errors import EncoderUnknown
+    from trainer.cutting import cuts_of
+    from trainer.tuning.scratch import ready_names
+
+    if model in ready_names():
+        return None
+    try:
+        return cuts_of(resolve(model or "builtin", lambda _: None), lambda _: None)
+    except EncoderUnknown:  # a configuration to begin from; a wrong name is told when it is loaded
+        return None
+
+
+def _seed(asked: int | None, resume: bool, folder: Path) -> int:
+    from trainer.tuning.folder import RunFolder
+
+    return int(RunFolder(folder).description()["settings"]["seed"]) if resume else asked or 0
+
+
+def _method(asked: str, checked: "Checked", resume: bool, folder: Path) -> "Method":
+    from trainer.tuning.folder import RunFolder
+    from trainer.tuning.settings import Method, method_for
+
+    from .. import show
+
+    if resume:
+        return Method(RunFolder(folder).description()["settings"]["method"])
+    if asked != "auto":
+        return Method(asked)
+    chosen = method_for(len(checked.train))
+    show.remark(f"method {chosen}, as for {len(checked.train):,} images; --method chooses another")
+    return chosen
+
+
+def _model(asked: str | None, method: str, resume: bool, folder: Path) -> str:
+    from trainer.tuning.folder import RunFolder
+
+    if resume:
+        return str(RunFolder(folder).description()["model"])
+    return asked or ("small" if method == "scratch" else "builtin")

@@ -1,0 +1,88 @@
+"""The trainer's words: a live bar while it learns, and lines about what came of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .names import printable
+
+if TYPE_CHECKING:
+    from trainer.tuning.learning import Moment
+    from trainer.tuning.running import Summary
+    from trainer.tuning.validation import Score
+
+
+@contextmanager
+def progress() -> "Iterator[Callable[[Moment], None]]":
+    """Show a live bar on stderr; give what feeds it. Without a terminal: a line for each epoch."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("getting ready", total=None, left="")
+        told = 0
+
+        def watch(moment: "Moment") -> None:
+            nonlocal told
+            left = f"{_duration(moment.seconds_left)} left"
+            bar.update(task, description=_now(moment), completed=moment.step, total=moment.steps, left=left)
+            if moment.score is not None and moment.step * moment.epochs >= moment.epoch * moment.steps > told:
+                told = moment.epoch * moment.steps
+                console.print(printable(_epoch(moment)), highlight=False, markup=False, soft_wrap=True)
+
+        yield watch
+
+
+def _now(moment: "Moment") -> str:
+    speed = f"{moment.images_per_second:.0f} images/s"
+    return f"step {moment.step:,} of {moment.steps:,}, loss {moment.loss:.3f}, {speed}"
+
+
+def _epoch(moment: "Moment") -> str:
+    assert moment.score is not None
+    return f"epoch {moment.epoch} of {moment.epochs}: loss {moment.loss:.3f}, {_recalls(moment.score)}"
+
+
+def _recalls(score: "Score") -> str:
+    recalls = f"{score.recall_1:.3f} / {score.recall_5:.3f} / {score.recall_10:.3f}"
+    return f"recall@1/5/10 {recalls} on {score.images:,} held-out images"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def lines(summary: "Summary") -> Iterator[str]:
+    """Say what came of a run."""
+    if summary.before is not None:
+        yield f"before: {_recalls(summary.before)}"
+    if summary.probe is not None:
+        by_texts, by_probe = summary.probe
+        yield f"held-out images named right: {by_texts:.1%} by the class names, {by_probe:.1%} by the probe"
+        yield f"the probe is in {summary.folder / 'probe.npz'}: weights, intercepts, classes"
+        return
+    yield f"after:  {_recalls(summary.after)}"
+    if summary.before is not None and not summary.epochs:
+        yield "no epoch was better than the model before: it was kept as it is"
+    if summary.general is not None:
+        was, now = summary.general
+        yield f"general: recall@10 {was.recall_10:.3f} before, {now.recall_10:.3f} after"
+    if summary.blends and summary.epochs:
+        yield _blend_line(summary)
+    yield f"{summary.folder} is a model now: sightline index FOLDER --model {summary.folder}"
+
+
+def _blend_line(summary: "Summary") -> str:
+    if summary.alpha == 0:
+        return "no mixture with what was learned is better than the model before: that is what was kept"
+    return f"kept: {summary.alpha:.0%} of the way from the weights before to those learned (WiSE-FT)"

@@ -1,0 +1,95 @@
+"""`sightline train`, as a person uses it."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from ..trainer.tuning.models import CONFIG, draw_pairs
+from .conftest import Run
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a table of 64 drawn pictures and their descriptions."""
+    folder = tmp_path_factory.mktemp("pairs")
+    with (folder / "pairs.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "caption"])
+        for example in draw_pairs(folder / "drawn"):
+            table.writerow([example.image.path.relative_to(folder), example.captions[0]])
+    return folder / "pairs.csv"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.json").write_text(json.dumps(CONFIG))
+    return tmp_path / "tiny.json"
+
+
+def test_check_looks_the_pairs_through_and_trains_nothing(run: Run, pairs: Path, tmp_path: Path) -> None:
+    done = run("train", pairs, "--out", tmp_path / "run", "--check")
+    assert done.returncode == 0
+    assert b"to learn from" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_new_model_is_trained_and_can_index(run: Run, pairs: Path, config: Path, tmp_path: Path) -> None:
+    options = ("--method", "scratch", "--from", config, "--epochs", "2", "--batch", "16")
+    done = run("train", pairs, "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert b"is a model now: sightline index FOLDER --model" in done.stdout
+    place = tmp_path / "library"
+    indexed = run("index", pairs.parent / "drawn", "--model", tmp_path / "run", "--library", place)
+    assert indexed.returncode == 0, indexed.stderr
+    found = run("search", "a red circle", "--library", place, "--json")
+    assert len(found.stdout.splitlines()) > 0
+
+
+def test_the_built_in_model_is_tuned_by_its_head(run: Run, pairs: Path, tmp_path: Path) -> None:
+    options = ("--method", "head", "--epochs", "3", "--val-share", "0.3", "--json")
+    done = run("train", pairs, "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["method"] == "head"
+    assert told["after"]["images"] == told["before"]["images"] > 5
+
+
+def test_few_images_choose_the_head_and_say_so(run: Run, pairs: Path, tmp_path: Path) -> None:
+    done = run("train", pairs, "--out", tmp_path / "run", "--epochs", "1")
+    assert b"method head" in done.stderr
+
+
+def test_classes_are_told_apart_by_a_probe(run: Run, pairs: Path, tmp_path: Path) -> None:
+    for image in (pairs.parent / "drawn").iterdir():
+        place = tmp_path / "classes" / image.name.split()[0]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / image.name).write_bytes(image.read_bytes())
+    options = ("--method", "probe", "--out", tmp_path / "run", "--val-share", "0.3")
+    done = run("train", tmp_path / "classes", *options)
+    assert done.returncode == 0, done.stderr
+    assert "by the probe" in done.stdout.decode()
+    assert (tmp_path / "run/probe.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("nowhere.csv",), 2, "no such file"),
+        (("{pairs}", "--method", "pacl"), 2, "pacl"),
+        (("{pairs}", "--from", "ViT-B-33/laion"), 2, "did you mean"),
+        (("{pairs}", "--method", "scratch", "--from", "nothing"), 2, "ready ones: liteclip, small"),
+        (("{pairs}", "--resume"), 2, "holds no run to go on with"),
+        (("{pairs}", "--method", "probe"), 2, "fewer than two"),
+        (("{pairs}", "--device", "tpu"), 5, "device 'tpu' is unknown"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    run: Run, pairs: Path, tmp_path: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    filled = [option.replace("{pairs}", str(pairs)) for option in options]
+    done = run("train", *filled, "--out", tmp_path / "run", cwd=tmp_path)
+    last = done.stderr.decode().strip().splitlines()[-1]
+    assert words in last
+    assert done.returncode == code

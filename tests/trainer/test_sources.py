@@ -1,0 +1,384 @@
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from indexer.errors import FolderMissing, PairsInvalid
+from indexer.opening import Undecodable
+from indexer.records import FoundFile
+from indexer.scan import ScanRules, scan
+from indexer.store.library import open_for_writing
+from tests.indexer.store.making import make_card
+from tests.indexer.store.making import scan as add_files
+from tests.pictures import make_picture, make_pictures
+from trainer.examples import Example, ImagePlace, open_image
+from trainer.sources import read_examples
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:description><rdf:Alt>
+<rdf:li xml:lang="x-default">Two boats at dawn</rdf:li></rdf:Alt></dc:description></rdf:Description>
+</rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    return make_pictures(tmp_path / "images", 3)
+
+
+def table(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def captions(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
+    return {example.image.path.name: example.captions for example in examples}
+
+
+def shard(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+# ---- tables
+
+
+def test_rows_of_one_image_become_one_example(tmp_path: Path, images: list[Path]) -> None:
+    name = f"images/{images[0].name}"
+    path = table(tmp_path, "pairs.csv", f"image,caption\n{name},a dog\n{name},a brown dog\n{name},a dog\n")
+    assert read_examples(path).examples == (Example(ImagePlace(images[0]), ("a dog", "a brown dog")),)
+
+
+def test_usual_column_names_are_found_among_others(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"id,title,File Name,Caption\n7,t,{images[0]},a dog\n")
+    reading = read_examples(path)
+    assert reading.examples[0].captions == ("a dog",)
+    assert "images from 'File Name', captions from 'Caption'" in reading.notes[0]
+
+
+def test_columns_with_unusual_names_are_found_by_what_is_in_them(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"nr;bild;farbe;sagt\n7;{images[0]};rot;ein Hund im Schnee\n")
+    assert captions(read_examples(path).examples) == {images[0].name: ("ein Hund im Schnee",)}
+
+
+def test_named_columns_are_taken_without_a_guess(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption,nom\n{images[0]},a dog,un chien\n")
+    assert captions(read_examples(path, image_column="image", caption_column="nom").examples) == {
+        images[0].name: ("un chien",)
+    }
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption\n{images[0]},a dog\n")
+    with pytest.raises(PairsInvalid, match="has no column 'text'; it has 'image', 'caption'"):
+        read_examples(path, caption_column="text")
+
+
+def test_a_table_without_header_is_read_from_its_first_line(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.tsv", "".join(f"{image}\ta thing\n" for image in images))
+    assert len(read_examples(path).examples) == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
+def test_letters_survive_every_usual_encoding(tmp_path: Path, images: list[Path], encoding: str) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption\n{images[0]},Straßencafé\n", encoding)
+    assert captions(read_examples(path).examples) == {images[0].name: ("Straßencafé",)}
+
+
+def test_an_old_encoding_is_told(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption\n{images[0]},café\n", "windows-1252")
+    assert "not UTF-8 (line 2): read as windows-1252" in read_examples(path).notes[0]
+
+
+def test_a_quoted_caption_may_have_line_ends_and_separators(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f'image,caption\n{images[0]},"a dog,\nand a ""cat"""\n')
+    assert captions(read_examples(path).examples) == {images[0].name: ('a dog, and a "cat"',)}
+
+
+def test_a_quote_that_does_not_close_is_told_with_its_line(tmp_path: Path, images: list[Path]) -> None:
+    rows = "".join(f"{images[0]},row {number}\n" for number in range(50))
+    path = table(
+        tmp_path, "pairs.csv", f'image,caption\n{images[1]},fine\n{images[0]},"a 5 inch pipe\n{rows}'
+    )
+    with pytest.raises(PairsInvalid, match="line 3: a quote"):
+        read_examples(path)
+
+
+def test_what_is_left_out_is_counted_with_its_first(tmp_path: Path, images: list[Path]) -> None:
+    rows = f"{images[0]},a dog\ngone.jpg,a cat\nlost.jpg,a cow\n{images[1]},\n,a pig\n{images[2]},a, b\n"
+    notes = read_examples(table(tmp_path, "pairs.csv", f"image,caption\n{rows}")).notes
+    assert f"left out images that are not there: 2 (first: {tmp_path / 'gone.jpg'})" in notes
+    assert "left out rows without a caption: 1 (first: line 5)" in notes
+    assert "left out rows without an image: 1 (first: line 6)" in notes
+    assert any("too many columns" in note and "line 7" in note for note in notes)
+
+
+def test_a_table_of_missing_images_says_where_it_looked(tmp_path: Path) -> None:
+    path = table(tmp_path, "pairs.csv", "image,caption\nimages/gone.jpg,a cat\n")
+    with pytest.raises(PairsInvalid, match=rf"not there: 1 \(first: {tmp_path}/images/gone.jpg"):
+        read_examples(path)
+
+
+def test_paths_written_on_windows_are_found(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption\nimages\\{images[0].name},a dog\n")
+    assert captions(read_examples(path).examples) == {images[0].name: ("a dog",)}
+
+
+def test_class_names_of_a_table_become_captions_and_labels(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,label\n{images[0]},big_dog\n")
+    (example,) = read_examples(path).examples
+    assert example.label == "big_dog"
+    assert "a photo of a big dog" in example.captions
+
+
+def test_a_json_caption_may_be_a_list(tmp_path: Path, images: list[Path]) -> None:
+    lines = [
+        {"image": str(images[0]), "captions": ["one", "two"]},
+        {"image": str(images[1]), "captions": "x"},
+    ]
+    path = table(tmp_path, "pairs.jsonl", "".join(json.dumps(line) + "\n" for line in lines) + "{broken\n")
+    reading = read_examples(path)
+    assert captions(reading.examples) == {images[0].name: ("one", "two"), images[1].name: ("x",)}
+    assert reading.notes[-1] == "left out lines that are no JSON: 1 (first: line 3)"
+
+
+def test_a_parquet_file_is_read_with_lists(tmp_path: Path, images: list[Path]) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"path": [f"images/{image.name}" for image in images], "text": [["one", "two"], ["three"], []]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "pairs.parquet")
+    reading = read_examples(tmp_path / "pairs.parquet")
+    assert captions(reading.examples) == {images[0].name: ("one", "two"), images[1].name: ("three",)}
+
+
+def test_parquet_without_pyarrow_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "pairs.parquet").write_bytes(b"PAR1")
+    with pytest.raises(PairsInvalid, match=r"pip install 'sightline\[train\]'"):
+        read_examples(tmp_path / "pairs.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("b.csv", b"\x00\x01\x02" * 99, "is no text"),
+        ("c.csv", b"image,caption\n", "no image with a caption"),
+        ("d.json", b'[{"image": ', "no proper JSON"),
+        ("e.jsonl", b"[1]\n", "no line is a JSON object"),
+        ("f.csv", b"a,b\n1,2\n", "no column looks like image files"),
+        ("g.csv", b"image,caption,image\nx.jpg,a,b\n", "two columns are called 'image'"),
+        ("h.tar", b"hello", "no plain tar"),
+        ("i.tar.gz", b"\x1f\x8b" * 400, "a compressed one must be unpacked"),
+        ("j.docx", b"PK", "of no form that is known"),
+    ],
+)
+def test_a_file_that_gives_nothing_says_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PairsInvalid, match=reason):
+        read_examples(tmp_path / name)
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FolderMissing):
+        read_examples(tmp_path / "folder")
+    with pytest.raises(PairsInvalid, match="no such file"):
+        read_examples(tmp_path / "pairs.csv")
+
+
+# ---- folders
+
+
+def test_a_text_file_beside_an_image_has_a_caption_a_line(tmp_path: Path) -> None:
+    first, second, third = make_pictures(tmp_path, 3)
+    first.with_suffix(".txt").write_text("one\n\n two  words \n")
+    second.with_suffix(".txt").write_text("\n")
+    reading = read_examples(tmp_path)
+    assert captions(reading.examples) == {first.name: ("one", "two words")}
+    assert reading.notes == (
+        f"left out images whose .txt file is empty: 1 (first: {second})",
+        f"left out images without a .txt file: 1 (first: {third})",
+    )
+
+
+def test_class_folders_below_train_and_val_give_labels(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        make_picture(tmp_path / split / "001.Red_bird" / "a.png", 1)
+        make_picture(tmp_path / split / "cat" / "b.png", 2)
+    examples = read_examples(tmp_path).examples
+    assert [example.label for example in examples] == ["001.Red_bird", "cat"] * 2
+    assert "a photo of a Red bird" in examples[0].captions
+
+
+def test_images_without_captions_or_classes_say_what_to_do(tmp_path: Path) -> None:
+    make_pictures(tmp_path, 2)
+    with pytest.raises(PairsInvalid, match=r"put a \.txt of the same name beside each"):
+        read_examples(tmp_path)
+
+
+def test_an_image_folder_with_metadata_is_read_by_it(tmp_path: Path) -> None:
+    (image,) = make_pictures(tmp_path, 1)
+    table(tmp_path, "metadata.csv", f"file_name,text\n{image.name},a dog\n")
+    assert captions(read_examples(tmp_path).examples) == {image.name: ("a dog",)}
+
+
+# ---- shards
+
+
+@pytest.fixture
+def pixels(tmp_path: Path) -> bytes:
+    return make_picture(tmp_path / "one.png", 1).read_bytes()
+
+
+def test_an_image_in_a_shard_is_read_from_its_place(tmp_path: Path, pixels: bytes) -> None:
+    other = make_picture(tmp_path / "two.png", 2).read_bytes()
+    members = {"a.png": pixels, "a.txt": b"one\ntwo", "b.png": other, "b.json": b'{"caption": "three"}'}
+    examples = read_examples(shard(tmp_path / "pairs.tar", members)).examples
+    assert [example.captions for example in examples] == [("one", "two"), ("three",)]
+    assert [example.image.read() for example in examples] == [pixels, other]
+
+
+def test_several_shards_are_read_by_braces_globs_and_folder(tmp_path: Path, pixels: bytes) -> None:
+    for number in range(3):
+        shard(tmp_path / f"s-{number:03}.tar", {"a.png": pixels, "a.txt": b"a caption"})
+    patterns = ("s-{000..002}.tar", "s-*.tar", ".")
+    assert [len(read_examples(tmp_path / pattern).examples) for pattern in patterns] == [3, 3, 3]
+
+
+def test_a_shard_that_a_pattern_names_must_be_there(tmp_path: Path, pixels: bytes) -> None:
+    shard(tmp_path / "s-000.tar", {"a.png": pixels, "a.txt": b"a caption"})
+    with pytest.raises(PairsInvalid, match="names 2 that are not there"):
+        read_examples(tmp_path / "s-{000..002}.tar")
+
+
+def test_class_numbers_find_their_names_beside_the_shards(tmp_path: Path, pixels: bytes) -> None:
+    path = shard(tmp_path / "s.tar", {"a.png": pixels, "a.cls": b"1"})
+    (tmp_path / "classnames.txt").write_text("cat\nsea horse\n")
+    (example,) = read_examples(path).examples
+    assert (example.label, example.captions[1]) == ("sea horse", "a sea horse")
+
+
+def test_class_numbers_without_names_say_what_is_missing(tmp_path: Path, pixels: bytes) -> None:
+    with pytest.raises(PairsInvalid, match=r"classnames\.txt beside the shards"):
+        read_examples(shard(tmp_path / "s.tar", {"a.png": pixels, "a.cls": b"1"}))
+
+
+def test_a_shard_that_is_cut_off_gives_what_is_before(tmp_path: Path, pixels: bytes) -> None:
+    members = {
+        f"{key}.{ending}": pixels if ending == "png" else b"x" for key in "abc" for ending in ("txt", "png")
+    }
+    path = shard(tmp_path / "s.tar", members)
+    last = read_examples(path).examples[-1].image
+    path.write_bytes(path.read_bytes()[: last.offset + last.size // 2])
+    reading = read_examples(path)
+    assert [example.image.member for example in reading.examples] == ["a.png", "b.png"]
+    assert any("the rest of shards that are cut off" in note for note in reading.notes)
+
+
+def test_a_tar_of_class_folders_gives_labels(tmp_path: Path, pixels: bytes) -> None:
+    path = shard(tmp_path / "s.tar", {"cat/a.1.png": pixels, "cat/a.2.png": pixels, "./dog/1.png": pixels})
+    assert [example.label for example in read_examples(path).examples] == ["cat", "cat", "dog"]
+
+
+def test_the_key_of_captions_is_guessed_and_told(tmp_path: Path, pixels: bytes) -> None:
+    path = shard(
+        tmp_path / "s.tar", {"a.png": pixels, "a.json": b'{"id": "7", "text": "a dog", "fr": "un chien"}'}
+    )
+    assert "captions from 'text' of KEY.json" in read_examples(path).notes[0]
+    assert read_examples(path, caption_column="fr").examples[0].captions == ("un chien",)
+
+
+def test_a_sample_has_one_image_and_needs_one(tmp_path: Path, pixels: bytes) -> None:
+    members = {"a.left.png": pixels, "a.right.png": pixels, "a.txt": b"a dog", "b.txt": b"a cat"}
+    reading = read_examples(shard(tmp_path / "s.tar", members))
+    assert [example.image.member for example in reading.examples] == ["a.left.png"]
+    assert [note.split(":")[0] for note in reading.notes] == [
+        "left out further images of a sample",
+        "left out texts without an image",
+    ]
+
+
+# ---- libraries
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    make_picture(folder / "2019" / "a.png", 1)
+    make_picture(folder / "DCIM" / "b.png", 2)
+    described, written = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")
+    exif = described.getexif()
+    exif[270] = "Anna jumps into the sea"
+    described.save(folder / "DCIM" / "c.jpg", exif=exif)
+    written.save(folder / "DCIM" / "d.jpg", xmp=XMP)
+    return folder
+
+
+def library_of(photos: Path) -> Path:
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        files = {found: found.relative for found in scan(photos, ScanRules()) if isinstance(found, FoundFile)}
+        add_files(writer, writer.use_encoder(make_card()), files, photos)
+    return photos / ".sightline"
+
+
+def test_a_library_gives_what_is_written_in_files_or_their_folders(photos: Path) -> None:
+    make_picture(photos / "05 Beach holiday" / "2019" / "e.png", 3)
+    reading = read_examples(library_of(photos))
+    assert captions(reading.examples) == {
+        "c.jpg": ("Anna jumps into the sea",),
+        "d.jpg": ("Two boats at dawn",),
+        "e.png": ("Beach holiday",),
+    }
+    assert "left out images whose folder says nothing, such as 2019 or DCIM: 2" in reading.notes[-1]
+
+
+def test_a_photo_folder_whose_names_say_nothing_is_read_as_its_library(photos: Path) -> None:
+    library_of(photos)
+    assert [example.captions for example in read_examples(photos).examples] == [
+        ("Anna jumps into the sea",),
+        ("Two boats at dawn",),
+    ]
+
+
+# ---- images
+
+
+def test_an_image_is_opened_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert open_image(ImagePlace(tmp_path / "a.jpg")).size == (20, 40)
+
+
+def test_an_image_that_cannot_be_decoded_raises(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(Undecodable):
+        open_image(ImagePlace(tmp_path / "a.jpg"))
+
+
+# ---- real data
+
+
+@pytest.mark.skipif(not (SHARED / "pairs").exists(), reason="the shared pairs are not here")
+def test_a_real_shard_of_captioned_photos_is_read_whole() -> None:
+    examples = read_examples(SHARED / "pairs" / "flickr8k-dev.tar").examples
+    assert len(examples) == 1000
+    assert {len(example.captions) for example in examples} <= {4, 5}  # a few captions are there twice
+    assert open_image(examples[-1].image).size == (144, 144)
+
+
+@pytest.mark.skipif(not (SHARED / "labelled").exists(), reason="the shared classes are not here")
+def test_a_real_tar_of_classes_is_read_whole() -> None:
+    examples = read_examples(SHARED / "labelled" / "caltech101-train.tar").examples
+    assert (len(examples), len({example.label for example in examples})) == (5784, 101)

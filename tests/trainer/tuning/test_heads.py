@@ -1,0 +1,40 @@
+"""A head turns vectors, and is folded into the model's projections without a trace."""
+
+import numpy as np
+import pytest
+import torch
+
+from indexer.errors import EncoderError
+from trainer.tuning.heads import Maps, fold, turned
+from trainer.tuning.trainee import Trainee
+
+from .models import random_pixels, tiny_trainee
+
+
+def random_maps(dimension: int) -> Maps:
+    torch.manual_seed(3)
+    return Maps(*(torch.eye(dimension) + 0.3 * torch.randn(dimension, dimension) for _ in range(2)))
+
+
+@pytest.mark.parametrize("which", ["transformer", "builtin"])
+def test_folding_gives_the_turned_vectors(which: str) -> None:
+    trainee = tiny_trainee() if which == "transformer" else Trainee.load("builtin", print)
+    size = trainee.preprocessing.width
+    pixels = np.random.default_rng(1).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    before = trainee.image_vectors(iter([pixels])), trainee.text_vectors(["a red circle", "left"])
+    maps = random_maps(before[0].shape[1])
+    fold(trainee, maps)
+    after = trainee.image_vectors(iter([pixels])), trainee.text_vectors(["a red circle", "left"])
+    for one, other in zip(turned(before, maps), after, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_tower_without_a_projection_is_refused() -> None:
+    trainee = tiny_trainee()
+    trainee.model.visual.proj = None
+    with pytest.raises(EncoderError, match="image tower does not end in a projection"):
+        fold(trainee, random_maps(32))
+
+
+def test_pixels_of_the_tiny_model_fit() -> None:
+    assert tiny_trainee().encode_pixels(random_pixels(2)).shape == (2, 32)

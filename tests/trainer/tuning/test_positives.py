@@ -1,0 +1,50 @@
+"""Pairs of one image, of one text or of one class are no negatives of each other."""
+
+import torch
+
+from trainer.examples import Example, ImagePlace
+from trainer.losses import sigmoid_contrastive
+from trainer.tuning.positives import KeyTable
+
+
+def example(name: str, caption: str, label: str | None = None) -> Example:
+    from pathlib import Path
+
+    return Example(ImagePlace(Path(name)), (caption,), label)
+
+
+def positives(*drawn: Example) -> list[list[float]]:
+    rows = [int(each.image.path.stem) for each in drawn]
+    table = KeyTable(drawn)
+    found: list[list[float]] = (
+        table.keys(rows, drawn, [each.captions[0] for each in drawn]).positive().tolist()
+    )
+    return found
+
+
+def test_each_image_belongs_to_its_own_text() -> None:
+    assert positives(example("0", "a dog"), example("1", "a cat")) == [[1, 0], [0, 1]]
+
+
+def test_equal_texts_are_positives_whatever_their_case_and_stops() -> None:
+    assert positives(example("0", "A dog."), example("1", "a  dog")) == [[1, 1], [1, 1]]
+
+
+def test_two_texts_of_one_image_are_positives() -> None:
+    assert positives(example("0", "a dog"), example("0", "a terrier")) == [[1, 1], [1, 1]]
+
+
+def test_images_of_one_class_are_positives() -> None:
+    pair = example("0", "a photo of a dog", "dog"), example("1", "the dog", "dog")
+    assert positives(*pair) == [[1, 1], [1, 1]]
+
+
+def test_images_without_a_class_are_not_of_one_class() -> None:
+    assert positives(example("0", "a dog"), example("1", "a bird"))[0][1] == 0
+
+
+def test_the_sigmoid_loss_is_that_of_each_pair_by_itself() -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    signed = torch.tensor([[2.0, 1.0], [-0.5, 3.0]])
+    expected = -(1 / (1 + torch.exp(-signed))).log().sum() / 2
+    torch.testing.assert_close(sigmoid_contrastive(logits, torch.eye(2)), expected)

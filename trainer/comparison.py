@@ -1,0 +1,231 @@
+"""Comparison: several models measured on the same examples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from indexer.encoders.base import Encoder
+from indexer.errors import PairsInvalid, UsageError
+from indexer.records import EncoderCard, Vectors
+
+from .bootstrap import Draws, Estimate, MedianRank, Resampled, draw_images, resample
+from .embedding import Embedded, Progress, embed_images, embed_texts
+from .evaluate import Measured, class_figures, class_vectors, label_ranks, retrieval_figures
+from .examples import Example
+from .metrics import Answers, Links, ask
+from .questions import CaptionQuestions, ClassQuestions, Rows, ask_for_captions, ask_for_classes
+from .templates import ENSEMBLE, prompts
+
+# Of fewer images the intervals come out too narrow, so that a lucky model would be called the better one.
+TELLING_IMAGES = 30
+LABEL_SHARE = 0.5  # texts an image: where fewer are different, captions are names of classes rather
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is measured, and how."""
+
+    templates: tuple[str, ...] = ENSEMBLE
+    class_names: Mapping[str, str] = field(default_factory=dict)  # label -> name
+    captions_are_names: bool = False  # of classes
+    probe_train: Sequence[Example] = ()  # labelled; empty for no probe
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of all models, in their order."""
+
+    name: str  # "text to image recall@10"
+    is_rank: bool  # lower is better then; otherwise a share of one
+    chance: float
+    estimates: tuple[Estimate, ...]
+    changes: tuple[Estimate, ...]  # each later model minus the first, on the same draws of images
+    best: int | None  # the model that beats every other one with its paired interval clear of zero
+
+
+@dataclass(frozen=True)
+class ModelAnswers:
+    """What one model answered; None where that was not asked."""
+
+    card: EncoderCard
+    images_per_second: float  # decoding included
+    figures: tuple[Measured, ...]
+    texts: Answers | None = None  # of each text the images
+    images: Answers | None = None  # of each image the texts
+    classes: Answers | None = None  # of each image the classes, zero-shot
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing models."""
+
+    examples: tuple[Example, ...]  # those that every model was asked about
+    captions: CaptionQuestions | None
+    classes: ClassQuestions | None
+    models: tuple[ModelAnswers, ...]
+    figures: tuple[Figure, ...]
+    unreadable: tuple[tuple[str, str], ...]  # name and reason
+    notes: tuple[str, ...]  # what the reader of the figures must know
+
+
+def compare(
+    examples: Sequence[Example], encoders: Sequence[Encoder], choices: Choices, progress: Progress
+) -> Comparison:
+    """Measure models on the same examples: retrieval by captions, or classes where images have labels.
+
+    An image that cannot be read is left out for all models. Raises PairsInvalid for examples that ask
+    nothing, EncoderError for a model that gives no numbers.
+    """
+    _Asked.of(examples, choices)  # what is off is said before an hour of encoding
+    models: list[ModelAnswers] = []
+    readable = tuple(examples)
+    unreadable: list[tuple[str, str]] = []
+    for encoder in encoders:
+        embedded = embed_images(encoder, readable, f"images, {encoder.card.name}", progress)
+        if embedded.unreadable and models:
+            raise PairsInvalid(None, f"{embedded.unreadable[0][0]} changed meanwhile; start again")
+        unreadable += embedded.unreadable
+        readable = embedded.examples
+        asked = _Asked.of(readable, choices)
+        models.append(_measure(encoder, embedded, asked, choices, progress))
+    progress("intervals", 0, 0)
+    figures = _figures(models, draw_images(len(readable), seed=choices.seed))
+    notes = tuple(_notes(asked, len(readable), choices))
+    return Comparison(
+        readable, asked.captions, asked.classes, tuple(models), figures, tuple(unreadable), notes
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    captions: CaptionQuestions | None
+    classes: ClassQuestions | None
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], choices: Choices) -> "_Asked":
+        """Ask for classes where images have labels: their captions are made of the names then."""
+        labelled = any(example.label is not None for example in examples)
+        if not (labelled or choices.captions_are_names):
+            if choices.probe_train:
+                raise UsageError(
+                    "a linear probe tells classes apart, and these images have none; add --classes"
+                )
+            return cls(ask_for_captions(examples), None)
+        by_caption = choices.captions_are_names and not labelled
+        return cls(None, ask_for_classes(examples, choices.class_names, captions_are_names=by_caption))
+
+
+def _measure(
+    encoder: Encoder, embedded: Embedded, asked: _Asked, choices: Choices, progress: Progress
+) -> ModelAnswers:
+    card, pace = encoder.card, embedded.images_per_second
+    if asked.captions is not None:
+        texts = embed_texts(encoder, asked.captions.texts, f"captions, {card.name}", progress)
+        return _retrieve(card, pace, embedded.vectors, texts, asked.captions)
+    assert asked.classes is not None
+    written = prompts(asked.classes.names, choices.templates)
+    vectors = embed_texts(encoder, written, f"class names, {card.name}", progress)
+    own = asked.classes.own
+    links = Links(np.arange(len(own)), own)
+    answers = ask(embedded.vectors, class_vectors(vectors, len(choices.templates)), links)
+    figures = class_figures("zero-shot", answers.ranks, len(asked.classes.labels))
+    if choices.probe_train:
+        ranks = _probe(encoder, embedded.vectors, asked.classes, choices, progress)
+        figures += class_figures("linear probe", ranks, len(asked.classes.labels))
+    return ModelAnswers(card, pace, tuple(figures), classes=answers)
+
+
+def _retrieve(
+    card: EncoderCard, pace: float, images: Vectors, texts: Vectors, asked: CaptionQuestions
+) -> ModelAnswers:
+    back = asked.links.reversed
+    of_texts, of_images = ask(texts, images, asked.links), ask(images, texts, back)
+    of_captions = Answers(of_texts.ranks[asked.text_of], of_texts.nearest[asked.text_of])
+    n = len(images)
+    rights = asked.links.rights[asked.text_of]
+    figures = [
+        *retrieval_figures("text to image", of_captions.ranks, rights, asked.owners, images=n, candidates=n),
+        *retrieval_figures(
+            "image to text", of_images.ranks, back.rights, np.arange(n), images=n, candidates=len(texts)
+        ),
+    ]
+    return ModelAnswers(card, pace, tuple(figures), texts=of_captions, images=of_images)
+
+
+def _probe(
+    encoder: Encoder, vectors: Vectors, classes: ClassQuestions, choices: Choices, progress: Progress
+) -> Rows:
+    """Rank each image's class by a probe trained on other images."""
+    from .linear_probe import train_probe
+
+    row = {label: index for index, label in enumerate(classes.labels)}
+    train = _probe_examples(choices, row)
+    embedded = embed_images(encoder, train, f"images to learn from, {encoder.card.name}", progress)
+    labels = np.array([row[_label(example, choices)] for example in embedded.examples], dtype=np.int64)
+    progress(f"linear probe, {encoder.card.name}", 0, 0)
+    probe = train_probe(embedded.vectors, labels, len(row), seed=choices.seed)
+    return label_ranks(probe.scores(vectors), classes.own)
+
+
+def _probe_examples(choices: Choices, row: Mapping[str, int]) -> list[Example]:
+    train = [example for example in choices.probe_train if _label(example, choices) in row]
+    missing = row.keys() - {_label(example, choices) for example in train}
+    if missing:
+        raise PairsInvalid(
+            None,
+            f"the pairs to train the probe on have no image of {len(missing):,} of the {len(row):,} classes "
+            f"({min(missing)!r} among them); a probe knows only what it was shown",
+        )
+    return train
+
+
+def _label(example: Example, choices: Choices) -> str:
+    if example.label is not None:
+        return example.label
+    return example.captions[0] if choices.captions_are_names else ""
+
+
+def _figures(models: Sequence[ModelAnswers], draws: Draws) -> tuple[Figure, ...]:
+    rows = zip(*(model.figures for model in models), strict=True)
+    return tuple(_figure(row, draws) for row in rows)
+
+
+def _figure(row: Sequence[Measured], draws: Draws) -> Figure:
+    resampled = [resample(measured.statistic, draws) for measured in row]
+    is_rank = isinstance(row[0].statistic, MedianRank)
+    return Figure(
+        name=row[0].name,
+        is_rank=is_rank,
+        chance=row[0].chance,
+        estimates=tuple(one.estimate for one in resampled),
+        changes=tuple(resampled[0].change_to(other) for other in resampled[1:]),
+        best=_best(resampled, is_rank=is_rank) if draws.shape[1] >= TELLING_IMAGES else None,
+    )
+
+
+def _best(resampled: Sequence[Resampled], *, is_rank: bool) -> int | None:
+    if len(resampled) < 2:
+        return None
+    values = [one.value for one in resampled]
+    best = int(np.argmin(values) if is_rank else np.argmax(values))
+    changes = [one.change_to(resampled[best]) for place, one in enumerate(resampled) if place != best]
+    clear = all(change.high < 0 if is_rank else change.low > 0 for change in changes)
+    return best if clear else None
+
+
+def _notes(asked: _Asked, images: int, choices: Choices) -> "list[str]":
+    notes = []
+    if images < TELLING_IMAGES:
+        notes.append(
+            f"{images:,} images are few: the intervals are too narrow to trust, and no model is called better"
+        )
+    if asked.captions is not None:
+        captions = len(asked.captions.captions)
+        equal = captions - len(asked.captions.texts)
+        if equal:
+            notes.append(f"{equal:,} of {captions:,} captions repeat another; any image of theirs is right")
+        if len(asked.captions.texts) < LABEL_SHARE * images:
+            notes.append("most captions repeat others; if they are names of classes, add --classes")
+    return notes

@@ -1,0 +1,19 @@
+"""Cutting: whether a caption is longer than a model's text tower reads."""
+
+from collections.abc import Callable
+
+from indexer.encoders.hub import Notify
+from indexer.encoders.names import ModelFiles
+from indexer.encoders.text_files import text_files
+from indexer.encoders.tokenizer import clean, load_tokenizer_file
+
+
+def cuts_of(files: ModelFiles, notify: Notify) -> Callable[[str], bool]:
+    """Give the function that tells whether the model's tokenizer cuts a text; raises WeightsUnavailable."""
+    with text_files(files, notify) as (file, rules):
+        tokenizer = load_tokenizer_file(file, rules)
+
+    def is_cut(text: str) -> bool:
+        return bool(tokenizer.encode(clean(text, rules.cleaning)).overflowing)
+
+    return is_cut

@@ -1,0 +1,51 @@
+"""Examples: images where they lie, with the texts that say what is in them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """Where the bytes of an image are: a file of its own, or a part of a tar shard."""
+
+    path: Path  # the image file, or the shard
+    member: str = ""  # the name within the shard; "" for a file of its own
+    offset: int = 0  # bytes, within the shard
+    size: int = 0  # bytes, within the shard
+
+    @property
+    def name(self) -> str:
+        """Name it for a message."""
+        return f"{self.path}: {self.member}" if self.member else str(self.path)
+
+    def read(self) -> bytes:
+        """Read the file's bytes; raises OSError."""
+        if not self.member:
+            return self.path.read_bytes()
+        with self.path.open("rb") as shard:
+            shard.seek(self.offset)
+            return shard.read(self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image and what may be said of it."""
+
+    image: ImagePlace
+    captions: tuple[str, ...]  # each a full description; at least one
+    label: str | None = None  # the class, where there are classes; its captions come from its name
+
+
+def open_image(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":
+    """Decode to upright RGB, as indexing does; raises Undecodable with the reason, or OSError.
+
+    With a target (width, height) in pixels the image may come reduced, but not below twice its longer side.
+    """
+    from indexer.opening import open_upright
+
+    image, _ = open_upright(place.read(), target=target, name=place.member or place.path.name)
+    return image

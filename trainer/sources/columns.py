@@ -1,0 +1,108 @@
+"""Columns: which of a table's hold the images and the captions, by their names or by what is in them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import PairsInvalid
+from indexer.formats import IMAGE_EXTENSIONS, RAW_EXTENSIONS, extension
+
+# Letters alone, in lower case; the likeliest first.
+IMAGE_NAMES = (
+    "imagepath", "filepath", "imagefile", "filename", "imagefilename", "file", "path", "image", "img",
+    "imgpath", "photo", "picture", "pathtoimage", "imgfile", "imagename", "imageid",
+)  # fmt: skip
+CAPTION_NAMES = (
+    "captions", "caption", "texts", "text", "descriptions", "description", "sentences", "sentence",
+    "rawcaption", "alttext", "alt", "prompt", "title", "comment",
+)  # fmt: skip
+LABEL_NAMES = ("label", "class", "classname", "category", "name")
+SAMPLE_ROWS = 200
+MOST = 0.8  # of a column's values that must look like image files
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column is which."""
+
+    image: str
+    caption: str
+    is_label: bool  # the caption column has class names, not sentences
+    note: str  # how they were chosen
+
+
+def choose_columns(
+    table: Path, names: Sequence[str], sample: Sequence[Row], image: str | None, caption: str | None
+) -> Columns:
+    """Take the columns that were named, guess the others; raises PairsInvalid when that is not possible."""
+    for named in (image, caption):
+        if named is not None and named not in names:
+            raise PairsInvalid(table, f"has no column {named!r}; it has {_listed(names)}")
+    chosen_image = image or _image_column([n for n in names if n != caption], sample)
+    if chosen_image is None:
+        raise PairsInvalid(
+            table, f"no column looks like image files in {_listed(names)}; name it with --image-column"
+        )
+    others = [name for name in names if name != chosen_image]
+    chosen = caption or _by_name(others, CAPTION_NAMES) or _by_name(others, LABEL_NAMES)
+    chosen = chosen or _wordiest(others, sample)
+    if chosen is None:
+        raise PairsInvalid(
+            table, f"no column looks like captions in {_listed(names)}; name it with --caption-column"
+        )
+    is_label = caption is None and _letters(chosen) in LABEL_NAMES
+    kind = "class names" if is_label else "captions"
+    how = "" if image and caption else ", guessed; settable with --image-column and --caption-column"
+    return Columns(
+        chosen_image, chosen, is_label, f"images from {chosen_image!r}, {kind} from {chosen!r}{how}"
+    )
+
+
+def looks_like_image(value: object) -> bool:
+    """Tell whether a cell names a file with an image's extension."""
+    if not isinstance(value, str):
+        return False
+    kind = extension(value.strip().replace("\\", "/").rpartition("/")[2])
+    return kind in IMAGE_EXTENSIONS or kind in RAW_EXTENSIONS
+
+
+def _image_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
+    """Prefer what is in the columns: a "path" may be a web page and a "photo" a number."""
+    shares = {name: _share(name, sample) for name in names}
+    best = [name for name in names if shares[name] >= MOST]
+    return _by_name(best, IMAGE_NAMES) or (best[0] if best else _by_name(names, IMAGE_NAMES))
+
+
+def _share(name: str, sample: Sequence[Row]) -> float:
+    values = [row[name] for row in sample if row.get(name) not in (None, "")]
+    return sum(map(looks_like_image, values)) / len(values) if values else 0.0
+
+
+def _by_name(names: Sequence[str], usual: Sequence[str]) -> str | None:
+    ranked = [(usual.index(_letters(name)), name) for name in names if _letters(name) in usual]
+    return min(ranked)[1] if ranked else None
+
+
+def _wordiest(names: Sequence[str], sample: Sequence[Row]) -> str | None:
+    """Choose the column with the most words a cell; numbers and other files are no captions."""
+    words = {name: _words_per_cell([row.get(name) for row in sample]) for name in names}
+    best = max(names, key=lambda name: words[name], default=None)
+    return best if best is not None and words[best] >= 1 else None
+
+
+def _words_per_cell(values: Sequence[object]) -> float:
+    texts = [" ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
+    said = [text for text in texts if isinstance(text, str) and text and not looks_like_image(text)]
+    return sum(len(re.findall(r"[^\W\d_]{2,}", text)) for text in said) / max(len(values), 1)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "no columns at all"

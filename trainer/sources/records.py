@@ -1,0 +1,60 @@
+"""Records: what comes of reading a source, and what of it was left out on the way."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..examples import Example, ImagePlace
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The examples of a source, and in words how they were understood."""
+
+    examples: tuple[Example, ...]
+    form: str  # "CSV", "JSONL", "images with .txt files", "class folders", "tar shards", ...
+    notes: tuple[str, ...]  # what was guessed, and what was left out and why
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """Counts what is left out, by reason, with the first of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    firsts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, name: object) -> None:
+        """Count one more; reason completes "left out ..."."""
+        self.counts[reason] += 1
+        self.firsts.setdefault(reason, str(name))
+
+    def notes(self) -> Iterator[str]:
+        """Say it in one line for each reason, the most frequent first."""
+        for reason, count in self.counts.most_common():
+            yield f"left out {reason}: {count:,} (first: {self.firsts[reason]})"
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Joins the captions of an image that come one by one; images stay in the order of their first."""
+
+    captions: dict[ImagePlace, dict[str, None]] = field(default_factory=dict)  # a dict keeps the order
+    labels: dict[ImagePlace, str] = field(default_factory=dict)
+
+    def add(self, image: ImagePlace, captions: Iterable[str], label: str | None = None) -> None:
+        """Add captions to an image; one that it has already is not repeated."""
+        self.captions.setdefault(image, {}).update(dict.fromkeys(captions))
+        if label is not None:
+            self.labels.setdefault(image, label)
+
+    def examples(self) -> tuple[Example, ...]:
+        """Give each image once, with all of its captions."""
+        return tuple(
+            Example(image, tuple(captions), self.labels.get(image))
+            for image, captions in self.captions.items()
+        )
+
+
+def tidy(captions: Iterable[str]) -> tuple[str, ...]:
+    """Give the captions with single spaces, without the empty ones."""
+    return tuple(filter(None, (" ".join(caption.split()) for caption in captions)))

@@ -1,0 +1,210 @@
+"""Rows: CSV, TSV, JSONL and Parquet files to rows of named cells, one at a time."""
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import PairsInvalid
+
+from .columns import SAMPLE_ROWS, Row, looks_like_image
+from .records import LeftOut
+
+DELIMITERS = ",\t;|"
+LINES_MAX = 30  # of one cell; more come from a quote that is not closed
+HEAD_BYTES = 10_000  # no text has a zero byte, and other files have one soon
+OLD_ENCODING = "windows-1252"  # what spreadsheets write that do not write Unicode
+PARQUET_REMEDY = "Parquet files need pyarrow; to read them: pip install 'sightline[train]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a file, each with where it stands, and what was guessed about it."""
+
+    form: str
+    names: tuple[str, ...]  # of its columns
+    rows: Iterator[tuple[str, Row]]  # ("line 7", cells)
+    notes: tuple[str, ...] = ()
+
+
+def open_table(path: Path, left_out: LeftOut) -> Table:
+    """Read a table by its file's ending; what is no proper row goes into left_out, while rows are drawn.
+
+    Raises PairsInvalid for what is no such table, and OSError.
+    """
+    ending = path.suffix.lower()
+    if ending in (".parquet", ".pq"):
+        return _parquet(path)
+    if ending in (".jsonl", ".ndjson", ".json"):
+        return _json_lines(path, left_out)
+    return _separated(path, left_out)
+
+
+# ---- text
+
+
+def _read_text(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Decode by the byte order mark, else as UTF-8, else as spreadsheets of old wrote."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _decoded(path, content, "utf-16"), ()
+    if b"\0" in content[:HEAD_BYTES]:
+        raise PairsInvalid(path, "is no text; its name promises a table")
+    try:
+        return content.decode("utf-8-sig"), ()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        note = f"not UTF-8 (line {line}): read as {OLD_ENCODING}; save it as UTF-8 if letters look wrong"
+        return _decoded(path, content, OLD_ENCODING), (note,)
+
+
+def _decoded(path: Path, content: bytes, encoding: str) -> str:
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise PairsInvalid(path, f"its letters are neither UTF-8 nor {encoding}; save it as UTF-8") from error
+    return text
+
+
+def _check_not_empty(path: Path, text: str) -> None:
+    if not text.strip():
+        raise PairsInvalid(path, "is empty; it needs a row for each image and caption")
+
+
+# ---- CSV, TSV
+
+
+def _separated(path: Path, left_out: LeftOut) -> Table:
+    text, notes = _read_text(path)
+    _check_not_empty(path, text)
+    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else _delimiter(text)
+    cells = _cells(path, text, delimiter)
+    line, header = next(cells)
+    form = "TSV" if delimiter == "\t" else "CSV"
+    if any(map(looks_like_image, header)):  # the first row is one of data
+        names = tuple(f"column {number}" for number in range(1, len(header) + 1))
+        notes += ("the first line has no column names; they are counted from 1",)
+        cells = chain([(line, header)], cells)
+    else:
+        names = tuple(name.strip() for name in header)
+        _check_names(path, names)
+    return Table(form, names, _named_rows(names, cells, left_out), notes)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise PairsInvalid(path, f"two columns are called {twice!r}; rename one")
+
+
+def _delimiter(text: str) -> str:
+    """Take the one that cuts the first line into most cells; semicolons are Excel's in half of Europe."""
+    first = next(line for line in text.splitlines() if line.strip())
+    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter))))
+
+
+def _cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each row's cells and first line; blank lines are no rows."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    line = 1
+    try:
+        for row in reader:
+            if reader.line_num - line > LINES_MAX:
+                raise PairsInvalid(path, f'line {line}: a quote (") opens that does not close; double it: ""')
+            if any(cell.strip() for cell in row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:  # a cell of more than 131,072 letters
+        raise PairsInvalid(path, f"line {line}: no table, or a quote does not close ({error})") from error
+
+
+def _named_rows(
+    names: Sequence[str], rows: Iterator[tuple[int, list[str]]], left_out: LeftOut
+) -> Iterator[tuple[str, Row]]:
+    for line, row in rows:
+        if len(row) == len(names):
+            yield f"line {line}", dict(zip(names, row, strict=True))
+        elif len(row) < len(names):
+            left_out.add("rows with too few columns", f"line {line}")
+        elif any(cell.strip() for cell in row[len(names) :]):
+            left_out.add(
+                "rows with too many columns (a caption with a separator wants quotes)", f"line {line}"
+            )
+        else:
+            yield f"line {line}", dict(zip(names, row, strict=False))
+
+
+# ---- JSON
+
+
+def _json_lines(path: Path, left_out: LeftOut) -> Table:
+    text, notes = _read_text(path)
+    _check_not_empty(path, text)
+    found = _array(path, text) if text.lstrip().startswith("[") else _lines(text, left_out)
+    rows = _objects(found, left_out)
+    head = list(islice(rows, SAMPLE_ROWS))
+    if not head:
+        raise PairsInvalid(path, 'no line is a JSON object such as {"image": "a.jpg", "caption": "a dog"}')
+    names = tuple(dict.fromkeys(name for _, row in head for name in row))
+    return Table("JSONL", names, chain(head, rows), notes)
+
+
+def _array(path: Path, text: str) -> Iterator[tuple[str, object]]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PairsInvalid(path, f"is no proper JSON ({error})") from error
+    return ((f"entry {number}", value) for number, value in enumerate(values, 1))
+
+
+def _lines(text: str, left_out: LeftOut) -> Iterator[tuple[str, object]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", json.loads(line)
+        except (ValueError, RecursionError):
+            left_out.add("lines that are no JSON", f"line {number}")
+
+
+def _objects(found: Iterator[tuple[str, object]], left_out: LeftOut) -> Iterator[tuple[str, Row]]:
+    for where, value in found:
+        if isinstance(value, dict):
+            yield where, value
+        else:
+            left_out.add("lines that are no JSON objects", where)
+
+
+# ---- Parquet
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise PairsInvalid(path, PARQUET_REMEDY) from error
+    try:
+        file: Any = ParquetFile(path)
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise PairsInvalid(path, f"is no readable Parquet file ({str(error).splitlines()[0]})") from error
+    return Table("Parquet", tuple(file.schema_arrow.names), _parquet_rows(path, file))
+
+
+def _parquet_rows(path: Path, file: Any) -> Iterator[tuple[str, Row]]:
+    import pyarrow
+
+    number = 0
+    with file:
+        try:
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", row
+        except pyarrow.ArrowException as error:
+            raise PairsInvalid(path, f"is damaged after row {number:,}") from error

@@ -1,0 +1,89 @@
+"""The run folder: settings, log, checkpoint and summary of a run, each written whole."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import PairsInvalid
+from indexer.store.files import replacing
+
+SETTINGS_FILE = "run.json"
+LOG_FILE = "log.jsonl"
+CHECKPOINT_FILE = "checkpoint.pt"
+SUMMARY_FILE = "summary.json"
+BEST_FILE = "best.pt"  # the weights that were best on validation
+CURVES_FILE = "curves.png"
+BOARD_FOLDER = "tensorboard"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run keeps what it has."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run stands."""
+        return self.path / CHECKPOINT_FILE
+
+    @property
+    def best(self) -> Path:
+        """Where the best weights are until the run ends."""
+        return self.path / BEST_FILE
+
+    def forget_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs; it may be many gigabytes."""
+        for file in (self.checkpoint, self.best):
+            file.unlink(missing_ok=True)
+
+    def begin(self, description: Mapping[str, Any], *, resume: bool) -> None:
+        """Make the folder and write what the run is; raises PairsInvalid when there is another run in it."""
+        if not resume and (self.path / SETTINGS_FILE).exists():
+            raise PairsInvalid(
+                self.path, "there is a run in it already; go on with --resume, or name another folder"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_json(SETTINGS_FILE, description)
+
+    def description(self) -> dict[str, Any]:
+        """Read what the run is; raises PairsInvalid when there is none."""
+        file = self.path / SETTINGS_FILE
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PairsInvalid(self.path, "holds no run to go on with; leave --resume out") from error
+        return found
+
+    def log(self, **values: Any) -> None:
+        """Add a line to the log."""
+        with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+            file.flush()
+
+    def logged(self) -> Iterator[dict[str, Any]]:
+        """Read the log; a line that a kill cut off is left out."""
+        file = self.path / LOG_FILE
+        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+    def cut_log(self, step: int) -> None:
+        """Forget what was logged after the step that a resumed run begins at."""
+        kept = [line for line in self.logged() if line.get("step", 0) <= step]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        with replacing(self.path / LOG_FILE) as file:
+            file.write(text.encode())
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write what came of the run."""
+        self._write_json(SUMMARY_FILE, summary)
+
+    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        with replacing(self.path / name) as file:
+            file.write((json.dumps(values, indent=2, default=os.fspath) + "\n").encode())

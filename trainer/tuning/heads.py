@@ -1,0 +1,197 @@
+"""Heads: what is learned over features that stay as they are, in minutes on a CPU.
+
+The projections of both towers are each multiplied by a square matrix that starts as the unit matrix; in the
+end the matrices are folded into the projections, so that what is saved is a plain model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from indexer.errors import EncoderError
+from indexer.records import Vectors
+
+from ..examples import Example
+from ..loop import CosineSchedule, make_optimizer
+from .images import Images
+from .positives import KeyTable
+from .settings import Settings
+from .trainee import ENCODED_AT_ONCE, LOG_SCALE_MAX, Trainee
+from .validation import Score, Validation
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What turns image and text vectors; (dim, dim) float32 each, of column vectors."""
+
+    image: Tensor
+    text: Tensor
+
+
+@dataclass(frozen=True)
+class HeadResult:
+    """What came of it."""
+
+    maps: Maps
+    score: Score
+    epochs: int
+
+
+class _Head(nn.Module):
+    """The matrices' difference from the unit matrix, so that weight decay pulls back to where they began."""
+
+    def __init__(self, dimension: int, log_scale: Tensor) -> None:
+        super().__init__()
+        self.image = nn.Parameter(torch.zeros(dimension, dimension))
+        self.text = nn.Parameter(torch.zeros(dimension, dimension))
+        self.log_scale = nn.Parameter(log_scale.detach().clone().float())
+
+    def maps(self) -> Maps:
+        unit = torch.eye(len(self.image))
+        return Maps((unit + self.image).detach(), (unit + self.text).detach())
+
+    def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        return (
+            functional.normalize(images + images @ self.image.T, dim=1),
+            functional.normalize(texts + texts @ self.text.T, dim=1),
+        )
+
+
+def learn_head(
+    trainee: Trainee,
+    settings: Settings,
+    examples: tuple[Example, ...],
+    validation: Validation,
+    watch: Callable[[int, float, Score], None],
+) -> HeadResult:
+    """Learn the maps from features encoded once; the best on validation are kept."""
+    images = Images(examples, trainee.preprocessing)
+    try:
+        image_vectors = torch.from_numpy(trainee.image_vectors(images.whole(ENCODED_AT_ONCE)))
+    finally:
+        images.close()
+    texts = [text for example in examples for text in example.captions]
+    text_vectors = torch.from_numpy(trainee.text_vectors(texts))
+    held_out = validation.vectors(trainee)
+    features = _Features(examples, image_vectors, text_vectors)
+    return _learn(trainee, settings, features, validation, held_out, watch)
+
+
+@dataclass(frozen=True)
+class _Features:
+    examples: tuple[Example, ...]
+    images: Tensor  # (n, dim)
+    texts: Tensor  # (all captions, dim), image after image
+
+
+def _learn(
+    trainee: Trainee,
+    settings: Settings,
+    features: _Features,
+    validation: Validation,
+    held_out: tuple[Vectors, Vectors],
+    watch: Callable[[int, float, Score], None],
+) -> HeadResult:
+    torch.manual_seed(settings.seed)
+    head = _Head(features.images.shape[1], trainee.model.logit_scale.cpu())
+    optimizer = make_optimizer([(head.parameters(), 1.0)], weight_decay=settings.weight_decay)
+    steps_per_epoch = max(1, len(features.examples) // settings.batch_size)
+    steps = settings.epochs * steps_per_epoch
+    schedule = CosineSchedule(steps, round(settings.warmup * steps), settings.rate)
+    best = HeadResult(head.maps(), validation.score_vectors(*held_out), 0)
+    keys = KeyTable(features.examples)
+    for epoch in range(settings.epochs):
+        loss = 0.0
+        for place, rows in enumerate(_batches(len(features.examples), settings, epoch)):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(epoch * steps_per_epoch + place)
+            loss = _step(trainee, settings, head, optimizer, features, keys, rows, epoch)
+        score = validation.score_vectors(*turned(held_out, head.maps()))
+        if score.overall > best.score.overall:
+            best = HeadResult(head.maps(), score, epoch + 1)
+        watch(epoch + 1, loss, score)
+        if epoch + 1 - best.epochs >= settings.patience:
+            break
+    return best
+
+
+def _batches(
+    count: int, settings: Settings, epoch: int
+) -> list["np.ndarray[tuple[int], np.dtype[np.int64]]"]:
+    order = np.random.default_rng((settings.seed, 0, epoch)).permutation(count)
+    size = min(settings.batch_size, count)
+    return [order[start : start + size] for start in range(0, count - size + 1, size)]
+
+
+def _step(
+    trainee: Trainee,
+    settings: Settings,
+    head: _Head,
+    optimizer: torch.optim.Optimizer,
+    features: _Features,
+    keys: KeyTable,
+    rows: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    epoch: int,
+) -> float:
+    first = np.cumsum([0, *(len(example.captions) for example in features.examples)])
+    chance = np.random.default_rng((settings.seed, 1, epoch, int(rows[0])))
+    drawn = [int(chance.integers(len(features.examples[row].captions))) for row in rows]
+    examples = [features.examples[row] for row in rows]
+    texts = [example.captions[place] for example, place in zip(examples, drawn, strict=True)]
+    positive = keys.keys(rows.tolist(), examples, texts).positive()
+    images, captions = head(features.images[rows], features.texts[first[rows] + np.array(drawn)])
+    loss = trainee.loss(settings.loss, images, captions, positive, head.log_scale)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    with torch.no_grad():
+        head.log_scale.clamp_(max=LOG_SCALE_MAX)
+    return float(loss.detach())
+
+
+def turned(vectors: tuple[Vectors, Vectors], maps: Maps) -> tuple[Vectors, Vectors]:
+    """Turn image and text vectors by their maps; unit rows again."""
+    images, texts = (
+        functional.normalize(torch.from_numpy(rows) @ matrix.T, dim=1).numpy()
+        for rows, matrix in zip(vectors, (maps.image, maps.text), strict=True)
+    )
+    return images, texts
+
+
+@torch.no_grad()
+def fold(trainee: Trainee, maps: Maps) -> None:
+    """Multiply the maps into the projections; raises EncoderError for a tower that ends otherwise."""
+    model = trainee.model
+    _fold_into(model.visual, ("proj", "head", "attnpool.c_proj"), maps.image, "image")
+    text = getattr(model, "text", model)
+    _fold_into(text, ("text_projection", "proj"), maps.text, "text")
+
+
+def _fold_into(tower: nn.Module, names: tuple[str, ...], matrix: Tensor, side: str) -> None:
+    for name in names:
+        part: object = tower
+        for step in name.split("."):
+            part = getattr(part, step, None)
+        if isinstance(part, nn.Parameter):  # of row vectors
+            part.copy_(part @ matrix.T.to(part))
+            return
+        linear = _last_linear(part) if isinstance(part, nn.Module) else None
+        if linear is not None:
+            linear.weight.copy_(matrix.to(linear.weight) @ linear.weight)
+            if linear.bias is not None:
+                linear.bias.copy_(matrix.to(linear.bias) @ linear.bias)
+            return
+    raise EncoderError(
+        f"the {side} tower does not end in a projection, so a head has no place in it; use --method lora"
+    )
+
+
+def _last_linear(part: nn.Module) -> nn.Linear | None:
+    """Give the linear layer that a part ends in; None when something else comes after it."""
+    modules = [module for module in part.modules() if not list(module.children())]
+    telling = [module for module in modules if not isinstance(module, nn.Identity | nn.Dropout)]
+    return telling[-1] if telling and isinstance(telling[-1], nn.Linear) else None

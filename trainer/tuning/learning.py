@@ -1,0 +1,355 @@
+"""Learning: steps of gradient descent on a trainee, epoch by epoch, that a kill can interrupt anywhere."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from indexer.encoders.openclip import is_out_of_memory
+from indexer.errors import EncoderError, TrainingFailed
+
+from ..checkpoint import Progress, load_state, save_state
+from ..examples import Example
+from ..learner import has_fast_bfloat16
+from ..loop import CosineSchedule, make_optimizer
+from .accumulation import backward
+from .folder import RunFolder
+from .images import Crops, Images
+from .lora import add_low_rank
+from .positives import KeyTable
+from .processes import Process
+from .settings import LossName, Method, Settings
+from .trainee import LOG_SCALE_MAX, Inputs, Trainee
+from .validation import Score, Validation
+
+CHECKPOINT_SECONDS = 120.0
+LOG_EVERY = 10  # steps
+CLIP_NORM = 1.0
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a run is, for those who watch."""
+
+    step: int
+    steps: int
+    epoch: int  # 1, 2, ...
+    epochs: int
+    loss: float
+    rate: float
+    images_per_second: float
+    seconds_left: float
+    score: Score | None  # the last on validation
+    best: Score | None
+
+
+Watch = Callable[[Moment], None]
+
+
+@dataclass(slots=True)
+class State:
+    """What changes from step to step, besides weights and optimiser."""
+
+    progress: Progress
+    best: float = -1.0
+    best_epoch: int = 0
+    last: Score | None = None
+    best_score: Score | None = None
+
+
+class Learning:
+    """A trainee, its data and its optimiser, as far as they have come."""
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        settings: Settings,
+        examples: tuple[Example, ...],
+        validation: Validation,
+        folder: RunFolder,
+        process: Process,
+        watch: Watch,
+    ) -> None:
+        self.trainee, self.settings, self.folder = trainee, settings, folder
+        self._examples, self._validation = examples, validation
+        self._process, self._watch = process, watch
+        self._keys = KeyTable(examples)
+        self._images = Images(examples, trainee.preprocessing)
+        self._prepare_model()
+        self._optimizer = self._make_optimizer()
+        self._scaler = torch.GradScaler(
+            trainee.device.type, enabled=trainee.precision is torch.float16, init_scale=2.0**12
+        )
+        self._schedule = CosineSchedule(self.steps, round(settings.warmup * self.steps), settings.rate)
+        self.state = State(Progress(0, 0, 0.0))
+        self._saved_at = time.monotonic()
+
+    @property
+    def batch_size(self) -> int:
+        """Give the images of a batch: as many as asked for, if there are, and as many of each process."""
+        size = min(self.settings.batch_size, len(self._examples))
+        return max(self._process.count, size - size % self._process.count)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Count an epoch's batches; what is over waits for another epoch, which has another order."""
+        return max(1, len(self._examples) // self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Count all steps of the run."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    def run(self) -> State:
+        """Learn until the schedule ends or validation has not gained for long; leaves the best weights."""
+        self._train_mode()
+        try:
+            self._run()
+        finally:
+            self._images.close()
+        self._load_best()
+        return self.state
+
+    def _run(self) -> None:
+        for pixels, rows, step in self._batches():
+            began = time.perf_counter()
+            loss = self._guarded_step(pixels, rows, step)
+            self._count(len(rows), time.perf_counter() - began)
+            if (step + 1) % self.steps_per_epoch == 0:
+                self._end_epoch((step + 1) // self.steps_per_epoch)
+                if self._has_stalled((step + 1) // self.steps_per_epoch):
+                    break
+            self._tell(step, loss)
+            self._save_now_and_then()
+        self.save()
+
+    # -- the model -------------------------------------------------------------------------------
+
+    def _prepare_model(self) -> None:
+        trainee, settings = self.trainee, self.settings
+        trainee.precision = _precision(settings.precision, trainee.device)
+        if settings.loss is LossName.SIGMOID:
+            trainee.prepare_sigmoid()
+        if settings.recompute:
+            trainee.model.set_grad_checkpointing(True)
+        if settings.method is Method.LORA:
+            add_low_rank(trainee.model, settings.lora_rank)
+            for parameter in trainee.temperature:
+                parameter.requires_grad_(True)
+
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        learning = [parameter for parameter in self.trainee.model.parameters() if parameter.requires_grad]
+        return make_optimizer([(learning, 1.0)], weight_decay=self.settings.weight_decay)
+
+    def _train_mode(self) -> None:
+        """Train, but for running means of a model that has learned already: small sets would spoil them."""
+        self.trainee.train()
+        if self.settings.method is not Method.SCRATCH:
+            for module in self.trainee.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    # -- a step ----------------------------------------------------------------------------------
+
+    def _guarded_step(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], step: int) -> float:
+        try:
+            loss = float(self._step(pixels, rows, step))
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or is_out_of_memory(error):
+                raise TrainingFailed(self._memory_advice()) from error
+            raise
+        if not math.isfinite(loss):
+            raise self._diverged(step)
+        return loss
+
+    def _step(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], step: int) -> Tensor:
+        drawn = [self._examples[row] for row in rows]
+        texts = [self._caption(int(row), step) for row in rows]
+        positive = self._keys.keys(rows.tolist(), drawn, texts).positive().to(self.trainee.device)
+        own = self._process.own(len(rows))
+        inputs = self.trainee.inputs(pixels, texts[own])
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._schedule.rate(step) * group["share"]
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = backward(
+            self._pieces(inputs),
+            self.trainee.encode,
+            lambda images, texts: self.trainee.loss(self.settings.loss, images, texts, positive),
+            self.trainee.model,
+            apart=self.trainee.temperature,
+            scaled=self._scaler.scale,
+        )
+        self._update()
+        return loss
+
+    def _update(self) -> None:
+        self._scaler.unscale_(self._optimizer)
+        learning = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(learning, CLIP_NORM)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        with torch.no_grad():
+            self.trainee.model.logit_scale.clamp_(max=LOG_SCALE_MAX)
+
+    def _pieces(self, inputs: Inputs) -> list[Inputs]:
+        size = self.settings.micro_batch or len(inputs)
+        return [inputs.piece(slice(start, start + size)) for start in range(0, len(inputs), size)]
+
+    def _caption(self, row: int, step: int) -> str:
+        captions = self._examples[row].captions
+        chance = np.random.default_rng((self.settings.seed, 1, step // self.steps_per_epoch, row))
+        return captions[int(chance.integers(len(captions)))]
+
+    def _diverged(self, step: int) -> TrainingFailed:
+        return TrainingFailed(
+            f"the loss is no number any more at step {step + 1}: the rate {self.settings.rate:g} is too high "
+            f"for this model; start again with --rate {self.settings.rate / 10:g}"
+        )
+
+    def _memory_advice(self) -> str:
+        now = self.settings.micro_batch or self.batch_size // self._process.count
+        return (
+            f"no memory for {now} images at once; the same batch of {self.batch_size} fits in pieces: "
+            f"--micro-batch {max(1, now // 2)}, or with --recompute"
+        )
+
+    # -- the data --------------------------------------------------------------------------------
+
+    def _batches(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], int]]:
+        settings, own = self.settings, self._process.own(self.batch_size)
+        steps = range(self.state.progress.step, self.steps)
+        crops = (
+            Crops(self._rows(step)[own], (settings.seed, 2, step // self.steps_per_epoch)) for step in steps
+        )
+        pixels = self._images.cropped(crops, least_area=settings.least_area, flips=settings.flips)
+        for step, batch in zip(steps, pixels, strict=True):
+            yield batch, self._rows(step), step
+
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng((self.settings.seed, 0, epoch)).permutation(len(self._examples))
+        return order[place * self.batch_size : (place + 1) * self.batch_size]
+
+    # -- epochs, checkpoints, words ----------------------------------------------------------------
+
+    def _end_epoch(self, epoch: int) -> None:
+        state = self.state
+        if self._process.is_first:
+            state.last = self._validate()
+        overall = self._process.agree(state.last.overall if state.last else 0.0)
+        if overall > state.best:
+            state.best, state.best_epoch, state.best_score = overall, epoch, state.last
+            if self._process.is_first:
+                save_state(self.folder.best, {"model": self.trainee.model.state_dict()})
+        if self._process.is_first and state.last is not None:
+            self.folder.log(step=state.progress.step, epoch=epoch, **state.last.as_dict())
+
+    def _validate(self) -> Score:
+        try:
+            return self._validation.score(self.trainee)
+        except EncoderError as error:  # vectors that are no numbers
+            raise self._diverged(self.state.progress.step) from error
+
+    def _has_stalled(self, epoch: int) -> bool:
+        return epoch - self.state.best_epoch >= self.settings.patience
+
+    def _count(self, images: int, seconds: float) -> None:
+        done = self.state.progress
+        self.state.progress = replace(
+            done, step=done.step + 1, samples=done.samples + images, seconds=done.seconds + seconds
+        )
+
+    def _tell(self, step: int, loss: float) -> None:
+        if not self._process.is_first:
+            return
+        done, rate = self.state.progress, self._schedule.rate(step)
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == self.steps:
+            self.folder.log(step=step + 1, loss=round(loss, 5), rate=rate, seconds=round(done.seconds, 2))
+        per_step = done.seconds / max(1, done.step)
+        self._watch(
+            Moment(
+                step + 1,
+                self.steps,
+                step // self.steps_per_epoch + 1,
+                self.settings.epochs,
+                loss,
+                rate,
+                done.samples / max(1e-9, done.seconds),
+                (self.steps - step - 1) * per_step,
+                self.state.last,
+                self.state.best_score,
+            )
+        )
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint; it takes the place of the last one whole."""
+        if self._process.is_first:
+            save_state(self.folder.checkpoint, self._as_dict())
+        self._saved_at = time.monotonic()
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint."""
+        if not self.folder.checkpoint.exists():
+            return  # killed before the first: from the beginning
+        kept = load_state(self.folder.checkpoint)
+        self.trainee.model.load_state_dict(kept["model"])
+        self._optimizer.load_state_dict(kept["optimizer"])
+        self._scaler.load_state_dict(kept["scaler"])
+        torch.set_rng_state(kept["chance"])
+        self.state = State(
+            Progress(*kept["progress"]),
+            kept["best"],
+            kept["best_epoch"],
+            _score(kept["last"]),
+            _score(kept["best_score"]),
+        )
+        self.folder.cut_log(self.state.progress.step)
+
+    def _as_dict(self) -> dict[str, Any]:
+        state, done = self.state, self.state.progress
+        return {
+            "model": self.trainee.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "chance": torch.get_rng_state(),
+            "progress": (done.step, done.samples, done.seconds),
+            "best": state.best,
+            "best_epoch": state.best_epoch,
+            "last": _values(state.last),
+            "best_score": _values(state.best_score),
+        }
+
+    def _load_best(self) -> None:
+        with suppress(FileNotFoundError):
+            self.trainee.model.load_state_dict(load_state(self.folder.best)["model"])
+
+
+def _values(score: Score | None) -> dict[str, float] | None:
+    if score is None:
+        return None
+    names = ("recall_1", "recall_5", "recall_10", "back_1", "median_rank", "images")
+    return {name: getattr(score, name) for name in names}
+
+
+def _score(values: dict[str, Any] | None) -> Score | None:
+    return None if values is None else Score(**values)
+
+
+def _precision(asked: str, device: torch.device) -> torch.dtype:
+    if asked != "auto":
+        return PRECISIONS[asked]
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return torch.float16
+    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32

@@ -1,0 +1,58 @@
+"""Processes: one of several that train together under torchrun, or the only one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Which of the processes this is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether this one measures, writes and speaks."""
+        return self.rank == 0
+
+    def own(self, size: int) -> slice:
+        """Give this process's part of a batch that all agree on; the parts are of one size."""
+        share = size // self.count
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def agree(self, value: float) -> float:
+        """Take over the first process's value."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64)
+        if distributed.get_backend() == "nccl":
+            shared = shared.cuda()
+        distributed.broadcast(shared, 0)
+        return float(shared.item())
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Process]:
+    """Join the others that torchrun has started, if it has."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Process()
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Process(distributed.get_rank(), count)
+    finally:
+        distributed.destroy_process_group()
+
+
+def local_device(kind: str) -> torch.device:
+    """Give the device of this process: on several GPUs each has its own."""
+    if kind != "cuda":
+        return torch.device(kind)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -1,0 +1,295 @@
+"""Running: a request to a trained, measured and saved model; the one module that joins the stages."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from indexer.encoders.device import choose_device
+from indexer.errors import PairsInvalid, UsageError
+
+from ..examples import Example
+from ..linear_probe import LinearProbe, train_probe
+from .blending import Blend, choose, measure_blends, mix, state_of
+from .curves import draw_curves, write_board
+from .folder import RunFolder
+from .heads import fold, learn_head
+from .images import Images
+from .learning import Learning, Moment, Watch
+from .lora import merge
+from .processes import Process, joined, local_device
+from .scratch import read_configuration
+from .settings import Method, Settings, default_settings
+from .trainee import ENCODED_AT_ONCE, Trainee
+from .validation import Score, Validation
+
+PROBE_FILE = "probe.npz"
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, on what, and where to."""
+
+    model: str  # to begin from; with the method scratch a configuration
+    method: Method
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    folder: Path
+    asked: dict[str, Any]  # settings that the user named
+    general: tuple[Example, ...] = ()  # pairs of another kind, to see what is forgotten
+    device: str = "auto"
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run."""
+
+    folder: Path
+    method: Method
+    before: Score | None  # None: there was nothing before
+    after: Score
+    general: tuple[Score, Score] | None  # before and after
+    blends: tuple[Blend, ...]
+    alpha: float  # of the mixture that was kept
+    epochs: int
+    seconds: float
+    probe: tuple[float, float] | None  # accuracy on validation: by texts, and by the probe
+    saved: bool  # whether the folder holds a model that `index` takes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return {
+            "method": self.method.value,
+            "before": self.before.as_dict() if self.before else None,
+            "after": self.after.as_dict(),
+            "general": [score.as_dict() for score in self.general] if self.general else None,
+            "blends": [
+                {"alpha": blend.alpha, **blend.validation.as_dict()}
+                | ({"general": blend.general.as_dict()} if blend.general else {})
+                for blend in self.blends
+            ],
+            "alpha": self.alpha,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 1),
+            "probe": list(self.probe) if self.probe else None,
+        }
+
+
+def tune(
+    request: Request, *, watch: Watch = lambda _: None, notify: Notify = lambda _: None
+) -> Summary | None:
+    """Train; None in those of several processes that are not the first.
+
+    Raises UsageError, EncoderError and TrainingFailed. A run that was killed goes on with `resume`.
+    """
+    if request.method is Method.PACL:
+        raise UsageError("the method pacl trains no towers; it comes with region highlighting")
+    device = local_device(choose_device(request.device).partition(":")[0])
+    with joined(device) as process:
+        return _tune(request, device, process, watch, notify)
+
+
+def _tune(
+    request: Request, device: torch.device, process: Process, watch: Watch, notify: Notify
+) -> Summary | None:
+    began = time.monotonic()
+    folder = RunFolder(request.folder)
+    trainee, settings = _begin(request, notify)
+    trainee.to(device)
+    if process.is_first:
+        folder.begin(_description(request, settings), resume=request.resume)
+    with ExitStack() as stack:
+        validation = stack.enter_context(closing(_held_out(request.validation, trainee)))
+        general = (
+            stack.enter_context(closing(_held_out(request.general, trainee))) if request.general else None
+        )
+        summary = _Job(request, settings, trainee, validation, general, folder, process).run(watch)
+    if not process.is_first or summary is None:
+        return None
+    summary = replace(summary, seconds=time.monotonic() - began)
+    folder.write_summary(summary.as_dict())
+    folder.forget_checkpoints()
+    draw_curves(folder)
+    write_board(folder)
+    return summary
+
+
+def _held_out(examples: tuple[Example, ...], trainee: Trainee) -> Validation:
+    return Validation(examples, Images(examples, trainee.preprocessing))
+
+
+def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
+    if request.resume:
+        begun = RunFolder(request.folder).description()
+        if begun.get("pairs") != _digest(request):
+            raise PairsInvalid(
+                request.folder, "the run began with other pairs; give the same ones, and the same --val-share"
+            )
+        settings = Settings.from_dict(begun["settings"])
+        return _trainee(request, settings.seed, notify), settings
+    trainee = _trainee(request, int(request.asked.get("seed") or 0), notify)
+    own = read_configuration(request.model)["settings"] if request.method is Method.SCRATCH else {}
+    asked = {**own, **{name: value for name, value in request.asked.items() if value is not None}}
+    return trainee, default_settings(request.method, trainee.parameter_count, **asked)
+
+
+def _trainee(request: Request, seed: int, notify: Notify) -> Trainee:
+    if request.method is not Method.SCRATCH:
+        return Trainee.load(request.model, notify)
+    texts = [text for example in request.train for text in example.captions]
+    return Trainee.from_nothing(read_configuration(request.model), texts, seed)
+
+
+def _description(request: Request, settings: Settings) -> dict[str, Any]:
+    return {
+        "model": request.model,
+        "settings": settings.as_dict(),
+        "train_images": len(request.train),
+        "validation_images": len(request.validation),
+        "pairs": _digest(request),
+    }
+
+
+def _digest(request: Request) -> str:
+    """Tell the pairs from any others."""
+    parts = (
+        (part, example.image.name, example.captions)
+        for part, examples in (("train", request.train), ("validation", request.validation))
+        for example in examples
+    )
+    return hashlib.sha256("\n".join(map(repr, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Job:
+    request: Request
+    settings: Settings
+    trainee: Trainee
+    validation: Validation
+    general: Validation | None
+    folder: RunFolder
+    process: Process
+
+    def run(self, watch: Watch) -> Summary | None:
+        if self.settings.method is Method.HEAD:
+            return self._head(watch)
+        if self.settings.method is Method.PROBE:
+            return self._probe()
+        return self._gradient(watch)
+
+    def _measure(self) -> tuple[Score, Score | None]:
+        general = self.general.score(self.trainee) if self.general else None
+        return self.validation.score(self.trainee), general
+
+    def _gradient(self, watch: Watch) -> Summary | None:
+        settings, trainee = self.settings, self.trainee
+        from_nothing = settings.method is Method.SCRATCH
+        before = None if from_nothing or not self.process.is_first else self._measure()
+        weights_before = state_of(trainee.model)
+        learning = Learning(
+            trainee, settings, self.request.train, self.validation, self.folder, self.process, watch
+        )
+        if self.request.resume:
+            learning.resume()
+        state = learning.run()
+        if not self.process.is_first:
+            return None
+        if settings.method is Method.LORA:
+            merge(trainee.model)
+        blends = self._blend(weights_before) if settings.blend and not from_nothing else []
+        return self._finish(before, blends, state.best_epoch)
+
+    def _blend(self, before: dict[str, torch.Tensor]) -> list[Blend]:
+        """Measure the mixtures of before and now, and load the best."""
+        after = state_of(self.trainee.model)
+        blends = measure_blends(self.trainee.model, before, after, self._measure)
+        mix(self.trainee.model, before, after, choose(blends).alpha)
+        return blends
+
+    def _head(self, watch: Watch) -> Summary:
+        began = time.monotonic()
+        before = self._measure()
+
+        def tell(epoch: int, loss: float, score: Score) -> None:
+            epochs, rate = self.settings.epochs, self.settings.rate
+            self.folder.log(step=epoch, epoch=epoch, loss=round(loss, 5), rate=rate, **score.as_dict())
+            per_epoch = (time.monotonic() - began) / epoch
+            left = (epochs - epoch) * per_epoch
+            speed = len(self.request.train) / per_epoch
+            watch(Moment(epoch, epochs, epoch, epochs, loss, rate, speed, left, score, None))
+
+        found = learn_head(self.trainee, self.settings, self.request.train, self.validation, tell)
+        fold(self.trainee, found.maps)
+        return self._finish(before, [], found.epochs)
+
+    def _finish(self, before: tuple[Score, Score | None] | None, blends: list[Blend], epochs: int) -> Summary:
+        self.trainee.save(self.folder.path)
+        after, general_after = self._measure()
+        general_before = before[1] if before else None
+        general = (general_before, general_after) if general_before and general_after else None
+        alpha = choose(blends).alpha if blends else 1.0
+        return Summary(
+            folder=self.folder.path,
+            method=self.settings.method,
+            before=before[0] if before else None,
+            after=after,
+            general=general,
+            blends=tuple(blends),
+            alpha=alpha,
+            epochs=epochs,
+            seconds=0.0,
+            probe=None,
+            saved=True,
+        )
+
+    def _probe(self) -> Summary:
+        classes = sorted({example.label for example in self.request.train if example.label is not None})
+        if len(classes) < 2:
+            raise PairsInvalid(None, "a probe tells classes apart, and these pairs have fewer than two")
+        probe = self._fit_probe(classes)
+        np.savez(
+            self.folder.path / PROBE_FILE,
+            weights=probe.weights,
+            intercepts=probe.intercepts,
+            classes=np.array(classes),
+        )
+        score = self.validation.score(self.trainee)
+        told = self._by_texts(classes), self._by_probe(classes, probe)
+        return Summary(
+            self.folder.path, Method.PROBE, score, score, None, (), 1.0, 0, 0.0, probe=told, saved=False
+        )
+
+    def _fit_probe(self, classes: list[str]) -> LinearProbe:
+        learned = tuple(example for example in self.request.train if example.label is not None)
+        with closing(Images(learned, self.trainee.preprocessing)) as images:
+            vectors = self.trainee.image_vectors(images.whole(ENCODED_AT_ONCE))
+        return train_probe(vectors, _labels(learned, classes), len(classes), seed=self.settings.seed)
+
+    def _by_probe(self, classes: list[str], probe: LinearProbe) -> float:
+        images, _ = self.validation.vectors(self.trainee)
+        rows = [row for row, example in enumerate(self.validation.examples) if example.label in classes]
+        labels = _labels([self.validation.examples[row] for row in rows], classes)
+        return float(np.mean(probe.scores(images[rows]).argmax(axis=1) == labels))
+
+    def _by_texts(self, classes: list[str]) -> float:
+        """Tell the classes by their own captions, without any training."""
+        images, _ = self.validation.vectors(self.trainee)
+        texts = {example.label: example.captions for example in self.request.train if example.label}
+        named = np.stack([self.trainee.text_vectors(texts[label]).mean(axis=0) for label in classes])
+        named /= np.linalg.norm(named, axis=1, keepdims=True)
+        rows = [row for row, example in enumerate(self.validation.examples) if example.label in classes]
+        labels = _labels([self.validation.examples[row] for row in rows], classes)
+        return float(np.mean((images[rows] @ named.T).argmax(axis=1) == labels))
+
+
+def _labels(examples: Sequence[Example], classes: list[str]) -> NDArray[np.int64]:
+    return np.array([classes.index(example.label) for example in examples if example.label is not None])

@@ -1,0 +1,93 @@
+"""Settings: what a training run is asked to do, with defaults by method that suit a small set of pairs."""
+
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+
+class Method(StrEnum):
+    """What learns."""
+
+    FULL = "full"  # both towers
+    LORA = "lora"  # small additions to the matrices of both towers, merged in the end
+    HEAD = "head"  # the two projections alone, from remembered features
+    PROBE = "probe"  # a classifier over features that stay as they are
+    SCRATCH = "scratch"  # both towers, from nothing
+    PACL = "pacl"  # a head that makes patches speak
+
+
+class LossName(StrEnum):
+    """How image and text are drawn together."""
+
+    SOFTMAX = "softmax"  # CLIP's
+    SIGMOID = "sigmoid"  # SigLIP's
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that decides what a run computes: equal settings and pairs give equal weights on a CPU."""
+
+    method: Method
+    loss: LossName = LossName.SOFTMAX
+    epochs: int = 10
+    batch_size: int = 256  # images contrasted with one another
+    micro_batch: int | None = None  # images computed at once; None: the whole batch
+    rate: float = 1e-5  # the highest learning rate
+    weight_decay: float = 0.1
+    warmup: float = 0.1  # share of the steps
+    least_area: float = 0.8  # of a picture, that a crop keeps
+    flips: bool = False  # mirroring; texts that say left and right forbid it
+    lora_rank: int = 8
+    patience: int = 3  # epochs without a gain on validation, after which the run ends
+    seed: int = 0
+    precision: str = "auto"  # float32, bfloat16, float16; auto: what the device is quick at
+    recompute: bool = False  # gradient checkpointing: less memory, a third more time
+    blend: bool = True  # WiSE-FT, after the training
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `as_dict` gave; unknown keys raise TypeError."""
+        known = {field.name for field in fields(cls)}
+        if unknown := values.keys() - known:
+            raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
+        return cls(**{**values, "method": Method(values["method"]), "loss": LossName(values["loss"])})
+
+
+HEAD_BELOW, FULL_FROM = 300, 5_000  # images
+
+
+def method_for(images: int) -> Method:
+    """Choose a method by the number of images: few allow few numbers to be learned from them."""
+    if images < HEAD_BELOW:
+        return Method.HEAD
+    return Method.LORA if images < FULL_FROM else Method.FULL
+
+
+# FLYP (arXiv 2212.00638) takes 1e-5 for pretrained ViTs of 86 M parameters and more; networks as small as the
+# built-in one were trained at rates a hundred times higher and learn nothing at that.
+SMALL_MODEL = 20_000_000  # parameters
+RATES: dict[Method, tuple[float, float]] = {  # (of a small model, of a usual one)
+    Method.FULL: (3e-4, 1e-5),
+    Method.LORA: (1e-3, 2e-4),  # CLIP-LoRA (arXiv 2405.18541): 2e-4
+    Method.HEAD: (1e-3, 1e-3),
+    Method.PROBE: (1e-2, 1e-2),
+    Method.SCRATCH: (1e-3, 5e-4),
+    Method.PACL: (5e-4, 5e-4),  # the paper's (arXiv 2212.04994), as re-implementations tell
+}
+
+
+def default_settings(method: Method, parameters: int, **asked: Any) -> Settings:
+    """Give a method's settings for a model of so many parameters; what is asked for (not None) wins."""
+    small, usual = RATES[method]
+    own: dict[str, Any] = {"rate": small if parameters < SMALL_MODEL else usual}
+    if method is Method.SCRATCH:
+        own |= {"epochs": 30, "least_area": 0.4, "flips": True, "blend": False}
+    elif method is Method.HEAD:
+        own |= {"epochs": 40, "batch_size": 4096, "patience": 8}
+    elif method is Method.LORA:
+        own |= {"weight_decay": 0.01}
+    return Settings(method, **{**own, **{name: value for name, value in asked.items() if value is not None}})

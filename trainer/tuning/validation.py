@@ -1,0 +1,79 @@
+"""Validation: how well a trainee finds held-out images by their texts, a figure to steer a run by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from indexer.records import Vectors
+
+from ..examples import Example
+from ..metrics import Answers, Links, ask, link
+from .images import Images
+from .trainee import ENCODED_AT_ONCE, Trainee
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Recall of text to image and image to text, 0 to 1."""
+
+    recall_1: float
+    recall_5: float
+    recall_10: float
+    back_1: float  # image to text
+    median_rank: float  # of text to image
+    images: int
+
+    @property
+    def overall(self) -> float:
+        """Give the one figure that runs are compared by: the mean of the three recalls and the way back."""
+        return (self.recall_1 + self.recall_5 + self.recall_10 + self.back_1) / 4
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, rounded for people."""
+        names = ("recall_1", "recall_5", "recall_10", "back_1", "median_rank")
+        return {name: round(float(getattr(self, name)), 4) for name in names} | {"images": self.images}
+
+
+class Validation:
+    """Held-out examples with their images; texts that are equal are one text with several images."""
+
+    def __init__(self, examples: tuple[Example, ...], images: Images) -> None:
+        self.examples = examples
+        self._images = images
+        texts: dict[str, set[int]] = {}
+        for row, example in enumerate(examples):
+            for text in example.captions:
+                texts.setdefault(text, set()).add(row)
+        self.texts = list(texts)
+        self.links: Links = link([sorted(rows) for rows in texts.values()])
+
+    def close(self) -> None:
+        """Stop reading images."""
+        self._images.close()
+
+    def vectors(self, trainee: Trainee) -> tuple[Vectors, Vectors]:
+        """Encode all; (images, texts)."""
+        images = trainee.image_vectors(self._images.whole(ENCODED_AT_ONCE))
+        return images, trainee.text_vectors(self.texts)
+
+    def score(self, trainee: Trainee) -> Score:
+        """Measure a trainee."""
+        return self.score_vectors(*self.vectors(trainee))
+
+    def score_vectors(self, images: Vectors, texts: Vectors) -> Score:
+        """Measure vectors of all images and texts."""
+        found = ask(texts, images, self.links)
+        back = ask(images, texts, self.links.reversed)
+        return Score(
+            recall_1=_recall(found, 1),
+            recall_5=_recall(found, 5),
+            recall_10=_recall(found, 10),
+            back_1=_recall(back, 1),
+            median_rank=float(np.median(found.ranks)),
+            images=len(self.examples),
+        )
+
+
+def _recall(answers: Answers, k: int) -> float:
+    return float(np.mean(answers.ranks <= k))
