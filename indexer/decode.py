@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -92,15 +93,22 @@ def query_image(
 ) -> tuple[Pixels, bytes]:
     """Decode an example picture exactly as indexing would; its pixels and content hash, or QueryInvalid."""
     rules = DecodeRules(preprocessing, max_megapixels=max_megapixels)
-    try:
+    with readable(path):
         image, _, digest = _open(path, rules)
+    return prepare(image, preprocessing), digest
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong when a file is decoded inside the block into QueryInvalid."""
+    try:
+        yield
     except Undecodable as error:
         raise QueryInvalid(f"{path}: {error.reason}") from error
     except MemoryError as error:
         raise QueryInvalid(f"{path}: too large to decode in the memory there is") from error
     except OSError as error:
         raise QueryInvalid(f"{path}: {_describe_reading(error)}") from error
-    return prepare(image, preprocessing), digest
 
 
 def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:

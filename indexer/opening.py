@@ -265,6 +265,7 @@ def _upright(
     if turn is not None:
         image = image.transpose(turn)
         full_size = full_size[::-1] if orientation in (5, 6, 7, 8) else full_size
+    image.info.clear()  # what it says is done: whoever reads it again would turn the image twice
     facts = _exif_facts(exif)
     place = (facts.latitude, facts.longitude)
     return image, SourceFacts(*full_size, kind, facts.taken_at, facts.camera, *place)

@@ -10,15 +10,22 @@
     encoder = sightline.load_encoder("builtin")
     vectors = encoder.encode_texts(["a dog", "a cat"])  # (2, dim) float32, rows of length one
 
+    maps = sightline.highlight("photo.jpg", ["a dog", "a cat"])  # (2, height, width) float32, 0 to 1
+
 Every error is a `sightline.SightlineError`; `indexer/errors.py` draws the family. Importing this module is
 cheap: what is heavy is imported when it is used.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
     from indexer.encoders.base import Encoder
     from indexer.errors import SightlineError
     from indexer.pipeline import Progress
@@ -36,6 +43,7 @@ __all__ = [
     "Progress",
     "SearchAnswer",
     "SightlineError",
+    "highlight",
     "load_encoder",
     "open",
 ]
@@ -77,6 +85,25 @@ def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | 
     if name == "auto":
         name = choose_auto(lambda line: None)
     return load(name, device=device, batch_size=batch_size)
+
+
+def highlight(
+    image: "str | Path | Image.Image",
+    texts: str | Sequence[str],
+    *,
+    model: str = "builtin",
+    device: str = "auto",
+) -> "NDArray[np.float32]":
+    """Show where in an image each text matches: (texts, height, width) float32, 0 to 1, at its upright size.
+
+    image: a file, or a Pillow image of any size and mode. From 0.5 on a place is said to match; a text whose
+    map stays below is not in the image, and maps of several texts can be compared. The last two models stay
+    loaded. Raises QueryInvalid for no text, an empty one, or a file that cannot be read; EncoderError for a
+    model that cannot tell places.
+    """
+    from .api import highlight_image
+
+    return highlight_image(image, texts, model, device)
 
 
 def __getattr__(name: str) -> Any:

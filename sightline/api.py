@@ -1,5 +1,6 @@
 """The public interface: a library to index, search and read from Python."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -7,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing
+from indexer.encoders.base import upright_rgb
+from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
 from indexer.store.files import LIBRARY_NAME
@@ -16,13 +18,21 @@ from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
 from search.encoding import load_for_query
 from search.engine import choose_encoder, search
 from search.query import Query, make_query
+from search.regions import Highlighter, load_highlighter
+from search.regions_texts import checked_texts
 from search.results import SearchAnswer
 
 from .choices import make_filters
 from .places import as_library, is_library
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
     from indexer.encoders.base import Encoder
+
+MAPS_BYTES_MAX = 4_000_000_000
 
 
 class Library:
@@ -202,6 +212,31 @@ class Library:
             if kept in self._encoders:
                 return self._encoders[kept]
         return self._encoders.setdefault((card.weights_hash, whole), load_for_query(card, query))
+
+
+def highlight_image(
+    image: "str | Path | Image.Image", texts: str | Sequence[str], model: str, device: str
+) -> "NDArray[np.float32]":
+    """Find texts in an image; see `sightline.highlight`."""
+    from .regions_output import open_photo
+
+    wanted = checked_texts(_texts(texts))
+    if isinstance(image, str | Path):
+        opened, size = open_photo(Path(image).expanduser())
+    else:
+        opened, size = upright_rgb(image), None
+    width, height = size or opened.size
+    if len(wanted) * width * height * 4 > MAPS_BYTES_MAX:
+        raise QueryInvalid(
+            f"{len(wanted)} maps of {width:,} x {height:,} pixels would take over 4 GB; ask for fewer texts "
+            "at a time, or make the image smaller"
+        )
+    return _highlighter(model, device).find(opened, wanted, size=size).maps()
+
+
+@functools.lru_cache(maxsize=2)
+def _highlighter(model: str, device: str) -> Highlighter:
+    return load_highlighter(model, device=device)
 
 
 def open_folder(path: str | Path, library: str | Path | None) -> Library:

@@ -1,5 +1,6 @@
 """The page: an answer as one HTML file that holds its own images and needs no network."""
 
+from collections.abc import Callable, Iterator
 from html import escape
 
 from PIL import Image
@@ -13,11 +14,20 @@ from .thumbnails import thumbnails
 
 THUMBNAIL_SIDE = 640  # pixels: sharp in the grid, fair when enlarged, about 60 kB each
 ROW_HEIGHT = 230  # pixels
+HIGHLIGHTED = (
+    '<p class="remark">Where it is: one text as a heat map, yellow where it surely matches and a white line '
+    "around what is said to match; several in colours of their own. Grey is none of it.</p>"
+)
 
 
-def page(answer: SearchAnswer) -> str:
-    """Write the answer as HTML."""
-    images = thumbnails([hit.path for hit in answer], THUMBNAIL_SIDE)
+Draw = Callable[[Image.Image], Image.Image]
+
+
+def page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
+    """Write the answer as HTML; highlight draws on each small image where it matches."""
+    images: Iterator[Image.Image | None] = thumbnails([hit.path for hit in answer], THUMBNAIL_SIDE)
+    if highlight is not None:
+        images = (image and highlight(image) for image in images)
     figures = [
         _figure(rank, hit, image) for rank, (hit, image) in enumerate(zip(answer, images, strict=True), 1)
     ]
@@ -26,7 +36,7 @@ def page(answer: SearchAnswer) -> str:
         "page.html",
         title=shown(str(answer.query)),
         summary=shown(f"{found} · {answer.encoder} · {answer.seconds:.2f} s"),
-        remark=_remark(answer),
+        remark=_remark(answer) + (HIGHLIGHTED if highlight else ""),
         figures="\n".join(figures),
     )
 

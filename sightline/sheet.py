@@ -105,15 +105,15 @@ def _aspect(image: Image.Image | None) -> float:
 def _draw_header(draw: ImageDraw.ImageDraw, answer: SearchAnswer) -> None:
     room = WIDTH - 2 * MARGIN
     title = printable(str(answer.query))
-    font = _font(34, title)
-    draw.text((MARGIN, 40), _fitted(draw, title, font, room), font=font, fill=INK)
+    font = font_for(34, title)
+    draw.text((MARGIN, 40), fitted_text(draw, title, font, room), font=font, fill=INK)
     below = f"{len(answer.hits)} of {plural(answer.images, 'image')}   {answer.encoder}"
     if not answer.hits:
         below += "   no image passes the filters"
     elif answer.nothing_matches:
         below += "   nothing matches well: these are the least far"
-    font = _font(17, below)
-    draw.text((MARGIN, 86), _fitted(draw, printable(below), font, room), font=font, fill=QUIET)
+    font = font_for(17, below)
+    draw.text((MARGIN, 86), fitted_text(draw, printable(below), font, room), font=font, fill=QUIET)
 
 
 def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, cell: _Cell) -> None:
@@ -121,7 +121,7 @@ def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, cell: _Cell) -> N
     if cell.image is None:
         draw.rounded_rectangle(box, CORNER, fill=GROOVE)
         middle = (cell.left + cell.width // 2, cell.top + cell.height // 2)
-        draw.text(middle, "cannot be read", font=_font(17), fill=QUIET, anchor="mm")
+        draw.text(middle, "cannot be read", font=font_for(17), fill=QUIET, anchor="mm")
         return
     size = (cell.width, cell.height)
     fitted = ImageOps.fit(cell.image, size, Image.Resampling.LANCZOS)
@@ -137,7 +137,7 @@ def _rounded(size: tuple[int, int]) -> Image.Image:
 
 def _draw_caption(draw: ImageDraw.ImageDraw, cell: _Cell) -> None:
     top = cell.top + cell.height + 10
-    rank_font, number_font = _font(18), _font(15)
+    rank_font, number_font = font_for(18), font_for(15)
     draw.text((cell.left, top), str(cell.rank), font=rank_font, fill=INK)
     after_rank = cell.left + int(draw.textlength(str(cell.rank), font=rank_font)) + 10
     numbers = f"{cell.hit.score:.3f}"
@@ -145,14 +145,14 @@ def _draw_caption(draw: ImageDraw.ImageDraw, cell: _Cell) -> None:
     after_numbers = after_rank + int(draw.textlength(numbers, font=number_font)) + 12
     _draw_relevance(draw, cell, (after_numbers, top + 8, cell.left + cell.width - 1, top + 15))
     name = printable(cell.hit.path.name)
-    font = _font(15, name)
-    draw.text((cell.left, top + 27), _fitted(draw, name, font, cell.width), font=font, fill=QUIET)
+    font = font_for(15, name)
+    draw.text((cell.left, top + 27), fitted_text(draw, name, font, cell.width), font=font, fill=QUIET)
 
 
 def _draw_relevance(draw: ImageDraw.ImageDraw, cell: _Cell, box: tuple[int, int, int, int]) -> None:
     """Draw a bar, and its value behind it where there is room."""
     left, top, right, bottom = box
-    font = _font(15)
+    font = font_for(15)
     value_width = int(draw.textlength("100%", font=font)) + 8
     has_value = right - left > 2 * value_width
     right = min(right - value_width if has_value else right, left + BAR_WIDTH)
@@ -165,7 +165,7 @@ def _draw_relevance(draw: ImageDraw.ImageDraw, cell: _Cell, box: tuple[int, int,
         draw.text((right + 8, top - 5), f"{cell.hit.relevance:.0%}", font=font, fill=QUIET)
 
 
-def _font(size: int, text: str = "") -> Font:
+def font_for(size: int, text: str = "") -> Font:
     """Give Pillow's own font, or an installed one for letters that it lacks."""
     own = ImageFont.load_default(size)
     if text.isascii() or all(map(_is_in_own_font, text)):
@@ -184,7 +184,7 @@ def _is_in_own_font(letter: str) -> bool:
     return bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))  # which no font has: an empty box
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
+def fitted_text(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
     """Cut the middle out of a text wider than room pixels: a name's end tells as much as its start."""
     if draw.textlength(text, font=font) <= room:
         return text

@@ -150,11 +150,16 @@ def remarks(answer: "SearchAnswer", notes: Iterable[str] = ()) -> None:
         )
 
 
-def write_page(answer: "SearchAnswer", file: Path) -> None:
-    """Write the answer as a page."""
+def write_page(answer: "SearchAnswer", file: Path, *, highlight: bool = False) -> None:
+    """Write the answer as a page; highlight shows in each image where it matches."""
     from .page import page
 
-    _write_html(page(answer), file)
+    draw = None
+    if highlight:
+        from .overlay import drawing_for
+
+        draw = drawing_for(answer, notify=remark)
+    _write_html(page(answer, highlight=draw), file)
 
 
 def write_duplicates_page(report: "DuplicateReport", question: "Question", library: Path, file: Path) -> None:

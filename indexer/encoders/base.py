@@ -53,15 +53,17 @@ def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing
     shape = (len(images), preprocessing.height, preprocessing.width, 3)
     batch = np.empty(shape, dtype=np.uint8)
     for row, image in enumerate(images):
-        batch[row] = prepare(_upright_rgb(image), preprocessing)
+        batch[row] = prepare(upright_rgb(image), preprocessing)
     return batch
 
 
-def _upright_rgb(image: "Image.Image") -> "Image.Image":
-    """Show an image as the decoder of files does."""
+def upright_rgb(image: "Image.Image") -> "Image.Image":
+    """Give an image as the decoder of files does: upright, RGB."""
     from PIL import ImageOps
 
     from ..colours import to_rgb, to_scalable
 
     upright = ImageOps.exif_transpose(image)
-    return to_rgb(to_scalable(upright), upright.info.get("icc_profile"))
+    rgb = to_rgb(to_scalable(upright), upright.info.get("icc_profile"))
+    rgb.info.clear()  # a copy's; what it says is done, and doing it twice would turn the image back
+    return rgb

@@ -45,10 +45,13 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Encode a batch."""
-        channels_first = pixels.permute(0, 3, 1, 2).float()
-        normalised = (channels_first - self.mean) / self.std
-        vectors: torch.Tensor = self.model.encode_image(normalised.to(self.dtype))  # type: ignore[operator]
+        vectors: torch.Tensor = self.model.encode_image(self.standardised(pixels))  # type: ignore[operator]
         return vectors.float()
+
+    def standardised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give what the network takes, (n, 3, height, width); pixels may be of any size."""
+        channels_first = pixels.permute(0, 3, 1, 2).float()
+        return ((channels_first - self.mean) / self.std).to(self.dtype)
 
 
 class TextTower(nn.Module):

@@ -21,12 +21,12 @@ COMMANDS = {
     "dedup-list": "List what to keep of a collection, one file of each group of copies.",
     "leaks": "Find what of a test set is in the training set, exactly or nearly.",
     "train": "Fine-tune a model on images with texts, and say whether it helped.",
+    "eval": "Measure models on pairs of images and texts, side by side.",
     "status": "Show what the library holds.",
     "verify": "Check the library, and repair what can be derived.",
     "not-duplicates": "Remember that pictures which look alike are no copies of one another.",
     "undo": "Put back what a run of actions took away.",
     "forget": "Take files or folders out of the library; the images themselves stay.",
-    "eval": "Measure models on pairs of images and texts, side by side.",
     "models": "List the models that can be used.",
     "completion": "Print or install shell completion.",
 }

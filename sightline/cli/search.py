@@ -25,6 +25,7 @@ Examples:
   sightline search --like a.jpg --like b.jpg --limit 50 --html answer.html
   sightline search sunset --min-relevance 0.5 --paths -0 | xargs -0 cp -t /tmp/sunsets
   sightline search "birthday cake" --json | jq -r .path
+  sightline search "red umbrella" --highlight --html hits.html
 
 \b
 Scores: `score` is the cosine of query and image. `relevance` says how far an image stands above
@@ -60,6 +61,7 @@ on stderr that nothing matches well, shows the least far all the same, and exits
 @click.option("--paths", is_flag=True, help="Paths only, one a line.")
 @click.option("-0", "--null", is_flag=True, help="Paths only, each ended by a zero byte, for xargs -0.")
 @html_option
+@click.option("--highlight", is_flag=True, help="Show on the page of --html where each image matches.")
 @click.option("--sheet", type=AnyPath(), metavar="FILE.png", help="Write a contact sheet with the scores.")
 @click.option(
     "--preview", is_flag=True, help="Show thumbnails (kitty and sixel terminals, iTerm2; else blocks)."
@@ -83,6 +85,7 @@ def command(
     paths: bool,
     null: bool,
     html: Path | None,
+    highlight: bool,
     sheet: Path | None,
     preview: bool,
     library: Path | None,
@@ -90,11 +93,15 @@ def command(
     """Find images by words, by example, or by both."""
     if as_json and (paths or null):
         raise click.UsageError("--json and --paths exclude each other")
+    if highlight and not html:
+        raise click.UsageError("--highlight shows on a page; say where to write it with --html FILE")
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise click.UsageError(f"--sheet {sheet}: its name must end in .png, .jpg or .webp")
     from search.query import parse_query
 
     parsed = parse_query(query, without=without, like=like)
+    if highlight and not any(part.weight > 0 for part in parsed.texts):
+        raise click.UsageError("--highlight shows where words match; the query has none")
     place = library_path(library)
 
     from indexer.store.peek import peek_card
@@ -132,7 +139,7 @@ def command(
     else:
         show.hits(answer, preview=preview)
     if html:
-        show.write_page(answer, html)
+        show.write_page(answer, html, highlight=highlight)
     if sheet:
         show.write_sheet(answer, sheet)
     show.remarks(answer, notes)

@@ -57,6 +57,8 @@ def test_marked_examples_run(tmp_path: Path, environment: dict[str, str]):
     home = tmp_path / "home"
     names = ["dog on the beach.jpg", "cat.jpg", "sunset.jpg", "2023/old town.jpg"]
     paint(home / "Pictures", names + [f"{number}.jpg" for number in range(30)])
+    write_pairs(home / "parts.csv", 24)
+    write_pairs(home / "parts-test.csv", 8)
     here = {
         **environment,
         "HOME": str(home),
@@ -75,6 +77,14 @@ def test_marked_examples_run(tmp_path: Path, environment: dict[str, str]):
             check=False,
         )
         assert done.returncode == 0, f"{example.text}\n{done.stdout}\n{done.stderr}"
+
+
+def write_pairs(file: Path, count: int) -> None:
+    """Write a table of images with captions, and the images beside it."""
+    names = [f"{file.stem}/{number}.png" for number in range(count)]
+    paint(file.parent, names)
+    rows = [f"{name},hex bolt M{number} x {2 * number}" for number, name in enumerate(names)]
+    file.write_text("\n".join(["image,caption", *rows]), encoding="utf-8")
 
 
 def command_folder(tmp_path: Path) -> Path:

@@ -45,5 +45,16 @@ class KeyTable:
         )
 
 
+def positives_of_all(examples: Sequence[Example]) -> Tensor:
+    """Give (n, m) float32 for n images and all of their m captions, image after image."""
+    said = [{_plain(text) for text in example.captions} for example in examples]
+    texts = [(_plain(text), example.label) for example in examples for text in example.captions]
+    rows = [
+        [text in mine or (label is not None and label == example.label) for text, label in texts]
+        for mine, example in zip(said, examples, strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\W+", " ", text.lower()).strip()

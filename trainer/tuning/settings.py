@@ -73,7 +73,7 @@ SMALL_MODEL = 20_000_000  # parameters
 RATES: dict[Method, tuple[float, float]] = {  # (of a small model, of a usual one)
     Method.FULL: (3e-4, 1e-5),
     Method.LORA: (1e-3, 2e-4),  # CLIP-LoRA (arXiv 2405.18541): 2e-4
-    Method.HEAD: (1e-3, 1e-3),
+    Method.HEAD: (0.03, 0.03),  # of plain gradient descent
     Method.PROBE: (1e-2, 1e-2),
     Method.SCRATCH: (1e-3, 5e-4),
     Method.PACL: (5e-4, 5e-4),  # the paper's (arXiv 2212.04994), as re-implementations tell
@@ -87,7 +87,7 @@ def default_settings(method: Method, parameters: int, **asked: Any) -> Settings:
     if method is Method.SCRATCH:
         own |= {"epochs": 30, "least_area": 0.4, "flips": True, "blend": False}
     elif method is Method.HEAD:
-        own |= {"epochs": 40, "batch_size": 4096, "patience": 8}
+        own |= {"epochs": 40, "batch_size": 1024, "patience": 10}
     elif method is Method.LORA:
         own |= {"weight_decay": 0.01}
     return Settings(method, **{**own, **{name: value for name, value in asked.items() if value is not None}})

@@ -4,7 +4,7 @@ import torch
 
 from trainer.examples import Example, ImagePlace
 from trainer.losses import sigmoid_contrastive
-from trainer.tuning.positives import KeyTable
+from trainer.tuning.positives import KeyTable, positives_of_all
 
 
 def example(name: str, caption: str, label: str | None = None) -> Example:
@@ -48,3 +48,11 @@ def test_the_sigmoid_loss_is_that_of_each_pair_by_itself() -> None:
     signed = torch.tensor([[2.0, 1.0], [-0.5, 3.0]])
     expected = -(1 / (1 + torch.exp(-signed))).log().sum() / 2
     torch.testing.assert_close(sigmoid_contrastive(logits, torch.eye(2)), expected)
+
+
+def test_all_captions_of_an_image_are_its_positives_and_so_are_equal_ones() -> None:
+    from dataclasses import replace
+
+    first = replace(example("0", ""), captions=("a dog", "a terrier"))
+    second = replace(example("1", ""), captions=("A dog.", "a cat"))
+    assert positives_of_all([first, second]).tolist() == [[1, 1, 1, 0], [1, 0, 1, 1]]

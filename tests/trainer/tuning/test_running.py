@@ -145,7 +145,7 @@ def test_a_trained_model_can_be_tuned_further(
         pairs,
         pairs,
         tmp_path / "second",
-        {"epochs": 12, "rate": 2e-3, "batch_size": 64, "patience": 99},
+        {"epochs": 12, "rate": 0.3 if method is Method.HEAD else 2e-3, "batch_size": 64, "patience": 99},
         device="cpu",
     )
     summary = done(begun)
@@ -153,3 +153,19 @@ def test_a_trained_model_can_be_tuned_further(
     assert summary.after.overall > summary.before.overall
     assert (tmp_path / "second/open_clip_model.safetensors").exists()
     assert not (tmp_path / "second/checkpoint.pt").exists()
+
+
+def test_no_memory_names_the_pieces_that_would_fit(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("trainer.tuning.learning.backward", refuse)
+    with pytest.raises(TrainingFailed, match="--micro-batch 32"):
+        tune(request(config, pairs, tmp_path / "run", epochs=1))
+
+
+def test_two_pairs_are_enough_to_run(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    asked = request(config, pairs[:2], tmp_path / "run", epochs=2)
+    assert done(replace(asked, validation=pairs[2:4])).after.images == 2

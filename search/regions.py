@@ -1,0 +1,229 @@
+"""Regions: where in a picture the words match, from patch vectors and text vectors.
+
+A cosine between a patch and a text means nothing by itself, as search/rank.py tells of whole images. So each
+cell's score is counted from what chance texts score there on average (search/regions_texts.py lists them), in
+spreads of those scores: its height. The best cells of the chance texts in this very picture tell which
+heights come about by chance; a cell reaches 0.5 where it stands as high as about five of six of those best
+cells do not. Nothing is stretched to fill 0 to 1, so a map of what is not in the picture stays low, and maps
+of several texts can be compared. docs/regions.md tells how far to trust them, with figures.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.encoders.dense import PatchGrid, resized
+from indexer.records import Vectors
+
+from .regions_texts import ChanceTexts, chance_texts, checked_texts, is_noun, text_vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from indexer.encoders.base import Encoder
+    from indexer.encoders.dense import PatchEncoder
+
+Map: TypeAlias = NDArray[np.float32]  # (height, width), 0 to 1
+Labels: TypeAlias = NDArray[np.int16]  # (height, width), index of a text, NONE where none fits
+
+NONE = -1  # the label of what no text names
+PRESENT_MIN = 0.5  # a cell from here on is said to match
+BOX_AREA_MIN = 0.002  # of the picture; what is smaller is a crumb
+# How much of a text's mean over the picture is taken off when texts compete for a cell. Measured with the
+# built-in model on half of the region photos, classes known: mean IoU .07 at 0, .12 at .9.
+COMPETITION = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class RegionBox:
+    """A connected part of a map that matches, in pixels of the upright picture."""
+
+    left: int
+    top: int
+    right: int  # exclusive
+    bottom: int  # exclusive
+    score: float  # the map's highest value in it
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Where in one picture each of some texts matches; made by `Highlighter.find`."""
+
+    texts: tuple[str, ...]
+    width: int  # of the upright picture, in pixels
+    height: int
+    values: NDArray[np.float32]  # (texts, rows, columns), 0 to 1, calibrated
+    heights: NDArray[np.float32]  # (texts, rows, columns), in spreads of chance texts' scores
+
+    @property
+    def presence(self) -> NDArray[np.float32]:
+        """Give the highest value of each map, (texts,): from 0.5 on it is said to be in the picture."""
+        highest: NDArray[np.float32] = self.values.max(axis=(1, 2))
+        return highest
+
+    @property
+    def contrasts(self) -> NDArray[np.float32]:
+        """Give what texts compete for a cell by, (texts, rows, columns): heights above their own means."""
+        usual = self.heights.mean(axis=(1, 2), keepdims=True)
+        return np.asarray(self.heights - COMPETITION * usual, np.float32)
+
+    def map_of(self, text: int, *, size: tuple[int, int] | None = None) -> Map:
+        """Give one text's map, (height, width) float32, at the picture's size or another (width, height)."""
+        width, height = size or (self.width, self.height)
+        return enlarged(self.values[text], width, height)
+
+    def maps(self) -> NDArray[np.float32]:
+        """Give all maps at the picture's size, (texts, height, width) float32."""
+        result = np.empty((len(self.texts), self.height, self.width), np.float32)
+        for text in range(len(self.texts)):
+            result[text] = self.map_of(text)
+        return result
+
+    def labels(self, *, size: tuple[int, int] | None = None) -> Labels:
+        """Give for every pixel the text that fits best there, or NONE; at the picture's size by default.
+
+        Texts compete where their maps reach PRESENT_MIN, each by how far it stands above its own mean in the
+        picture; what no map reaches belongs to none.
+        """
+        width, height = size or (self.width, self.height)
+        best = np.full((height, width), -np.inf, np.float32)
+        labels = np.full((height, width), NONE, np.int16)
+        for text in np.flatnonzero(self.presence >= PRESENT_MIN):
+            candidate = enlarged(self.contrasts[text], width, height)
+            matches = self.map_of(int(text), size=(width, height)) >= PRESENT_MIN
+            wins = matches & (candidate > best)
+            labels[wins] = text
+            best[wins] = candidate[wins]
+        return labels
+
+    def boxes(self, text: int) -> list[RegionBox]:
+        """Give the connected parts of a text's map that reach PRESENT_MIN, highest first."""
+        return boxes_of(self.map_of(text))
+
+
+def boxes_of(values: Map, threshold: float = PRESENT_MIN) -> list[RegionBox]:
+    """Box the connected parts of (height, width) values that reach a threshold; crumbs are left out."""
+    import cv2
+
+    matching = (values >= threshold).astype(np.uint8)
+    count, parts, facts, _ = cv2.connectedComponentsWithStats(matching, connectivity=8)
+    boxes = []
+    for part in range(1, count):
+        left, top, width, height, area = (int(value) for value in facts[part])
+        if area < BOX_AREA_MIN * values.size and count > 2:
+            continue
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        score = float(values[rows, columns][parts[rows, columns] == part].max())
+        boxes.append(RegionBox(left, top, left + width, top + height, score))
+    return sorted(boxes, key=lambda box: -box.score)
+
+
+def enlarged(grid: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Interpolate (rows, columns) to (height, width)."""
+    return np.ascontiguousarray(resized(grid[:, :, None], height, width)[:, :, 0])
+
+
+def find_regions(
+    patches: PatchGrid, texts: Vectors, chance_vectors: Vectors
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Compare (rows, columns, dim) patches with (t, dim) texts; calibrated values and heights of each cell.
+
+    chance_vectors: (u, dim) of texts that are about little in the picture, of the same kind. Both results
+    are (t, rows, columns) float32; see the module's docstring for what they mean.
+    """
+    chance = patches @ chance_vectors.T
+    usual = chance.mean(axis=2, keepdims=True)
+    spread = max(float((chance - usual).std()), 1e-6)
+    heights = ((patches @ texts.T - usual) / spread).transpose(2, 0, 1)
+    tops = ((chance - usual) / spread).max(axis=(0, 1))
+    low, middle = np.percentile(tops, [16, 50])
+    above = (heights - middle) / max(middle - low, 0.1) - 1.0
+    return _normal_share_below(above), np.asarray(heights, np.float32)
+
+
+def _normal_share_below(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    share = np.frompyfunc(lambda value: 0.5 * math.erfc(-value / math.sqrt(2)), 1, 1)
+    return np.asarray(share(values), dtype=np.float32)
+
+
+def _judged(
+    patches: PatchGrid, texts: Sequence[str], vectors: Vectors, chance: ChanceTexts
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Judge nouns by nouns and phrases by phrases."""
+    shape = (len(texts), *patches.shape[:2])
+    values, heights = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    noun = np.array([is_noun(text) for text in texts])
+    for chosen, usual in ((noun, chance.nouns), (~noun, chance.phrases)):
+        if chosen.any():
+            values[chosen], heights[chosen] = find_regions(patches, vectors[chosen], usual)
+    return values, heights
+
+
+class Highlighter:
+    """Finds where texts match in pictures; the model is loaded once and kept."""
+
+    def __init__(self, patches: "PatchEncoder", texts: "Encoder") -> None:
+        self._patches = patches
+        self._texts = texts
+        self._chance = chance_texts(texts)
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def model(self) -> str:
+        """Give the model's name."""
+        return self._patches.card.name
+
+    @property
+    def dimension(self) -> int:
+        """Give the length of a patch vector."""
+        return self._patches.card.dimension
+
+    def find(
+        self, image: "Image.Image", texts: Sequence[str], *, size: tuple[int, int] | None = None
+    ) -> Regions:
+        """Find texts in a picture of any size and mode; size: (width, height) of the upright whole.
+
+        Raises QueryInvalid for no text, or an empty one.
+        """
+        return next(iter(self.find_all([image], texts, sizes=[size])))
+
+    def find_all(
+        self,
+        images: "Sequence[Image.Image]",
+        texts: Sequence[str],
+        *,
+        sizes: Sequence[tuple[int, int] | None] | None = None,
+    ) -> list[Regions]:
+        """Find texts in several pictures at once, which keeps a GPU busy."""
+        from indexer.encoders.base import upright_rgb
+
+        wanted = checked_texts(texts)
+        vectors = self._vectors(wanted)
+        upright = [upright_rgb(image) for image in images]
+        found = []
+        for number, patches in enumerate(self._patches.encode_patches(upright)):
+            values, heights = _judged(patches, wanted, vectors, self._chance)
+            width, height = (sizes and sizes[number]) or upright[number].size
+            found.append(Regions(wanted, width, height, values, heights))
+        return found
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, text_vectors(self._texts, new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def load_highlighter(
+    model: str, *, device: str = "auto", notify: Callable[[str], None] | None = None
+) -> Highlighter:
+    """Load a model for finding regions; raises NoPatchVectors, EncoderUnknown, WeightsUnavailable."""
+    from indexer.encoders.dense import load_patch_encoder
+    from indexer.encoders.loading import load_text_encoder
+
+    patches = load_patch_encoder(model, device=device, notify=notify)
+    return Highlighter(patches, load_text_encoder(patches.card, notify=notify))

@@ -1,0 +1,103 @@
+"""Texts to find in pictures, and the chance texts that each kind of them is judged by.
+
+A bare noun is no caption: it is asked for in sentences, whose vectors are averaged. Nouns also score unlike
+sentences about other things, so nouns are judged by other nouns, and phrases by phrases.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.background import background_vectors
+from indexer.encoders.cache import encoder_cache_folder
+from indexer.errors import QueryInvalid
+from indexer.records import Vectors
+
+if TYPE_CHECKING:
+    from indexer.encoders.base import Encoder
+
+NOUN_WORDS_MAX = 3
+_ARTICLES = frozenset({"a", "an", "the", "some", "two", "three", "my", "this"})
+SENTENCES = (
+    "a photo of a {}.",
+    "a picture of the {}.",
+    "{}",
+    "a close-up photo of a {}.",
+    "a small {}.",
+    "there is a {} in the picture.",
+)
+# Of every kind of thing, so that a picture shows a few of them and not the most.
+# fmt: off
+EVERYDAY_NOUNS = (
+    "person", "man", "woman", "child", "crowd", "face", "hand", "dog", "cat", "horse", "cow", "sheep",
+    "bird", "fish", "insect", "animal", "tree", "grass", "flower", "leaf", "plant", "bush", "sky", "cloud",
+    "sea", "river", "lake", "beach", "sand", "snow", "rock", "mountain", "field", "road", "street",
+    "pavement", "car", "bus", "truck", "train", "boat", "aeroplane", "bicycle", "motorcycle", "building",
+    "house", "tower", "bridge", "wall", "window", "door", "roof", "fence", "stairs", "room", "floor",
+    "ceiling", "table", "chair", "bed", "sofa", "cupboard", "shelf", "lamp", "mirror", "curtain", "carpet",
+    "book", "paper", "sign", "poster", "screen", "computer", "keyboard", "telephone", "clock", "bottle",
+    "cup", "glass", "plate", "bowl", "knife", "food", "fruit", "vegetable", "bread", "cake", "meat",
+    "clothing", "shirt", "hat", "shoe", "bag", "umbrella", "ball", "toy", "tool", "machine", "wheel", "box",
+    "basket", "rope", "light", "shadow",
+)
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceTexts:
+    """Texts that come about by chance, of both kinds."""
+
+    nouns: Vectors  # (n, dim), EVERYDAY_NOUNS
+    phrases: Vectors  # (m, dim), indexer/background.py's UNRELATED_TEXTS
+
+
+def checked_texts(texts: Sequence[str]) -> tuple[str, ...]:
+    """Give texts without the space around them; raises QueryInvalid for none, or an empty one."""
+    stripped = tuple(text.strip() for text in texts)
+    if not stripped:
+        raise QueryInvalid(
+            'nothing to look for; say what, as in: sightline highlight photo.jpg "red umbrella"'
+        )
+    if not all(stripped):
+        raise QueryInvalid("one of the texts is empty; leave it out, or say what to look for")
+    return stripped
+
+
+def is_noun(text: str) -> bool:
+    """Tell whether a text is a bare noun or a few words around one, and no phrase."""
+    words = text.split()
+    return len(words) <= NOUN_WORDS_MAX and words[0].lower() not in _ARTICLES
+
+
+def text_vectors(encoder: "Encoder", texts: Sequence[str]) -> Vectors:
+    """Encode checked texts, (t, dim) float32 unit rows; a noun is the mean over SENTENCES."""
+    rows = [[each.replace("{}", text) for each in SENTENCES] if is_noun(text) else [text] for text in texts]
+    encoded = encoder.encode_texts([sentence for row in rows for sentence in row])
+    ends = np.cumsum([len(row) for row in rows])
+    means = np.stack([part.mean(axis=0) for part in np.split(encoded, ends[:-1])])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+
+def chance_texts(encoder: "Encoder") -> ChanceTexts:
+    """Encode both kinds; once per model, then read from its cache folder."""
+    folder = encoder_cache_folder(encoder.card)
+    return ChanceTexts(_noun_vectors(encoder), background_vectors(encoder, folder))
+
+
+def _noun_vectors(encoder: "Encoder") -> Vectors:
+    digest = hashlib.sha256("\n".join((*SENTENCES, *EVERYDAY_NOUNS)).encode()).hexdigest()[:16]
+    path = encoder_cache_folder(encoder.card) / f"nouns-{digest}.npy"
+    if path.exists():
+        kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return kept
+    vectors = text_vectors(encoder, EVERYDAY_NOUNS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.stem}.{os.getpid()}.npy")
+    np.save(beside, vectors, allow_pickle=False)
+    beside.replace(path)
+    return vectors

@@ -1,0 +1,126 @@
+"""`sightline highlight`: where in a photo is what the words say?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import AnyPath
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from search.regions import Regions
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+EPILOG = """\b
+Examples:
+  sightline highlight photo.jpg "red umbrella"
+  sightline highlight photo.jpg "red umbrella" --out umbrella.png --boxes
+  sightline highlight photo.jpg dog sofa window --mask labels.png
+  sightline highlight photo.jpg dog --json | jq '.texts[0].boxes'
+
+
+One text gives a heat map; several give a segmentation, in which grey is none of these. Without
+--out the picture is written beside the photo, under a name that is free yet.
+
+\b
+Each map says from 0 to 1 how far a place stands above what chance texts get in this picture; from
+0.5 on it is said to match (the white line). A text whose map stays below is not in this picture.
+--mask: 255 where one text matches; with several, 1 for the first text, 2 for the second, 0 for none.
+--json: boxes as [left, top, right, bottom], 0 to 1; masks run-length encoded as COCO does.
+docs/regions.md tells how far to trust a map.
+"""
+
+
+@click.command("highlight", epilog=EPILOG)
+@click.argument("photo", type=AnyPath())
+@click.argument("texts", nargs=-1)
+@click.option("--out", type=AnyPath(), metavar="FILE.png", help="Write the photo with its regions there.")
+@click.option("--boxes", is_flag=True, help="Draw boxes with scores around what matches.")
+@click.option("--mask", type=AnyPath(), metavar="FILE.png", help="Write a mask of what matches.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; no picture unless --out is given.")
+@click.option("--model", default="builtin", show_default=True, help="See `sightline models`.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), help="Refuse larger photos.")
+def command(
+    photo: Path,
+    texts: tuple[str, ...],
+    out: Path | None,
+    boxes: bool,
+    mask: Path | None,
+    as_json: bool,
+    model: str,
+    device: str,
+    max_megapixels: float | None,
+) -> None:
+    """Show where in a photo the words match."""
+    _check_names(photo, out, mask)
+    from search.regions import load_highlighter
+    from search.regions_texts import checked_texts
+
+    from .. import show
+    from ..regions_output import open_photo, regions_dict, regions_lines
+
+    checked_texts(texts)
+    image, size = open_photo(photo, max_megapixels)
+    highlighter = load_highlighter(model, device=device, notify=show.remark)
+    regions = highlighter.find(image, texts, size=size)
+    if as_json:
+        show.json_lines([regions_dict(regions, photo, highlighter.model)])
+    else:
+        show.raw("".join(f"{line}\n" for line in regions_lines(regions)))
+    if mask:
+        _write(_mask_image(regions), mask)
+    if out or not (as_json or mask):
+        from ..overlay import overlay
+
+        _write(overlay(image, regions, model=highlighter.model, boxes=boxes), out or _free_name(photo))
+
+
+def _check_names(photo: Path, out: Path | None, mask: Path | None) -> None:
+    """Refuse what could not be written, or would be the photo itself, before any work is done."""
+    if out and out.suffix.lower() not in PICTURE_SUFFIXES:
+        raise click.UsageError(f"--out {out}: its name must end in {', '.join(PICTURE_SUFFIXES)}")
+    if mask and mask.suffix.lower() != ".png":
+        raise click.UsageError(f"--mask {mask}: its name must end in .png, which keeps every value")
+    for file in filter(None, (out, mask)):
+        if file.exists() and photo.exists() and file.samefile(photo):
+            raise click.UsageError(f"{file} is the photo itself; give another name")
+    if out and mask and out.absolute() == mask.absolute():
+        raise click.UsageError("--out and --mask name the same file; give two names")
+
+
+def _free_name(photo: Path) -> Path:
+    """Give a name beside the photo that no file has."""
+    number = 1
+    while True:
+        counted = "" if number == 1 else f"-{number}"
+        file = photo.with_name(f"{photo.stem}.highlight{counted}.png")
+        if not file.exists():
+            return file
+        number += 1
+
+
+def _mask_image(regions: "Regions") -> "Image.Image":
+    import numpy as np
+    from PIL import Image
+
+    from search.regions import PRESENT_MIN
+
+    if len(regions.texts) == 1:
+        return Image.fromarray(np.where(regions.map_of(0) >= PRESENT_MIN, 255, 0).astype(np.uint8))
+    labels: Any = regions.labels() + 1
+    return Image.fromarray(labels.astype(np.uint8))
+
+
+def _write(image: "Image.Image", file: Path) -> None:
+    from .. import show
+    from ..names import file_size
+    from ..writing import written_whole
+
+    verb = "replaced" if file.exists() else "wrote"
+    with written_whole(file) as beside:
+        image.save(beside)
+    show.remark(f"{verb} {file} ({file_size(file.stat().st_size)})")

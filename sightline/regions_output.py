@@ -1,0 +1,87 @@
+"""Regions as lines and as JSON, and the photo that they are found in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from search.regions import NONE, PRESENT_MIN, Regions
+
+from .names import plural, printable
+
+DECODED_SIDE = 1024  # pixels; a photo whose shorter side is over four times this comes reduced
+
+
+def open_photo(path: Path, max_megapixels: float | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode a photo to upright RGB, reduced when it is very large; and its full (width, height).
+
+    Raises QueryInvalid with the reason.
+    """
+    from indexer.decode import readable
+    from indexer.opening import MAX_MEGAPIXELS, open_upright
+
+    with readable(path):
+        image, facts = open_upright(
+            path, target=(DECODED_SIDE, DECODED_SIDE), max_megapixels=max_megapixels or MAX_MEGAPIXELS
+        )
+    return image, (facts.width, facts.height)
+
+
+def regions_lines(regions: Regions) -> Iterator[str]:
+    """Tell each text's presence, and how many parts of the picture match."""
+    for text, presence in enumerate(regions.presence):
+        boxes = regions.boxes(text)
+        found = plural(len(boxes), "region") if boxes else "not in this picture"
+        yield f"{presence:.2f}\t{printable(regions.texts[text])}\t{found}"
+
+
+def regions_dict(regions: Regions, photo: Path, model: str) -> dict[str, Any]:
+    """Give plain values for JSON: boxes in shares of the picture, masks as COCO's run lengths."""
+    described: dict[str, Any] = {
+        "image": str(photo),
+        "width": regions.width,
+        "height": regions.height,
+        "model": model,
+        "texts": [_text_dict(regions, text) for text in range(len(regions.texts))],
+    }
+    if len(regions.texts) > 1:
+        labels = regions.labels()
+        described["segmentation"] = [
+            {"text": name, "mask": run_lengths(labels == text)} for text, name in enumerate(regions.texts)
+        ]
+        described["none_of_these"] = run_lengths(labels == NONE)
+    return described
+
+
+def _text_dict(regions: Regions, text: int) -> dict[str, Any]:
+    values = regions.map_of(text)
+    presence = float(regions.presence[text])
+    return {
+        "text": regions.texts[text],
+        "presence": round(presence, 4),
+        "present": presence >= PRESENT_MIN,
+        "boxes": [
+            {
+                "box": [
+                    round(box.left / regions.width, 5),
+                    round(box.top / regions.height, 5),
+                    round(box.right / regions.width, 5),
+                    round(box.bottom / regions.height, 5),
+                ],
+                "score": round(box.score, 4),
+            }
+            for box in regions.boxes(text)
+        ],
+        "mask": run_lengths(values >= PRESENT_MIN),
+    }
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Encode a (height, width) mask as COCO does; pycocotools' mask.decode reads it back."""
+    from pycocotools import mask as coco
+
+    encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}

@@ -1,0 +1,239 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+import sightline
+from indexer.encoders.base import upright_rgb
+from indexer.errors import QueryInvalid
+from search.regions import Regions
+from sightline.overlay import heat, overlay, segmentation
+from sightline.page import page
+from sightline.regions_output import regions_dict, run_lengths
+from sightline.thumbnails import thumbnails
+
+from .answers import make_answer, make_images
+from .conftest import Run
+
+# pycocotools reads masks back in a way that numpy 2 warns of; what we call, its encoder, does not.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", environment["SIGHTLINE_CACHE"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo that its EXIF turns: stored 120 x 80, seen 80 x 120."""
+    patches = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    image = Image.fromarray(patches).resize((120, 80), Image.Resampling.NEAREST)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "photo.jpg", exif=exif)
+    return tmp_path / "photo.jpg"
+
+
+def regions(values: list, size: tuple[int, int] = (600, 500)) -> Regions:
+    grid = np.asarray(values, np.float32)
+    return Regions(tuple("abcdefgh"[: len(grid)]), *size, grid, grid)
+
+
+# -- Python ------------------------------------------------------------------------------------------
+
+
+def test_maps_have_the_upright_size_whether_from_a_file_or_an_image(model: Path, photo: Path):
+    from_file = sightline.highlight(photo, ["dog", "a red door"], model=str(model))
+    with Image.open(photo) as image:
+        from_image = sightline.highlight(image, ["dog", "a red door"], model=str(model))
+    assert (from_file.shape, from_file.dtype) == ((2, 120, 80), np.float32)
+    assert 0 <= from_file.min() <= from_file.max() <= 1
+    assert np.abs(from_file - from_image).max() < 1e-5
+
+
+def test_the_pictures_of_a_page_are_turned_once(photo: Path):
+    small = next(iter(thumbnails([photo], 640)))
+    assert small is not None
+    assert upright_rgb(small).size == small.size == (80, 120)
+
+
+def test_one_text_may_be_given_as_it_is(model: Path, photo: Path):
+    assert sightline.highlight(photo, "dog", model=str(model)).shape == (1, 120, 80)
+
+
+def test_a_text_gets_the_same_map_whatever_is_asked_beside_it(model: Path, photo: Path):
+    alone = sightline.highlight(photo, ["dog"], model=str(model))
+    beside = sightline.highlight(photo, ["a red door", "dog"], model=str(model))
+    assert np.abs(alone[0] - beside[1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900)])
+def test_pictures_of_odd_sizes_get_maps(model: Path, size: tuple[int, int]):
+    maps = sightline.highlight(Image.new("RGB", size, (9, 90, 200)), ["dog"], model=str(model))
+    assert maps.shape == (1, size[1], size[0])
+
+
+@pytest.mark.parametrize("texts", [[], [" "], ""])
+def test_no_text_is_refused(model: Path, photo: Path, texts: list[str] | str):
+    with pytest.raises(QueryInvalid):
+        sightline.highlight(photo, texts, model=str(model))
+
+
+def test_maps_that_fit_no_memory_are_refused_before_any_work(model: Path):
+    with pytest.raises(QueryInvalid, match="fewer texts"):
+        sightline.highlight(Image.new("L", (10_000, 10_000)), ["a"] * 11, model=str(model))
+
+
+# -- the command -------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_written_beside_the_photo_and_never_over_another(run: Run, model: Path, photo: Path):
+    for _ in range(2):
+        done = run("highlight", photo, "dog", "--model", model)
+        assert done.returncode == 0, done.stderr.decode()
+    written = sorted(path.name for path in photo.parent.iterdir())
+    assert written == ["photo.highlight-2.png", "photo.highlight.png", "photo.jpg"]
+    assert b"photo.highlight-2.png" in done.stderr
+    assert done.stdout.split(b"\t")[1] == b"dog"
+
+
+def test_json_tells_boxes_in_shares_and_masks_that_coco_reads(run: Run, model: Path, photo: Path):
+    done = run("highlight", photo, "dog", "a red door", "--json", "--model", model)
+    told = json.loads(done.stdout)
+    assert (told["width"], told["height"]) == (80, 120)
+    maps = sightline.highlight(photo, ["dog", "a red door"], model=str(model))
+    for text, values in zip(told["texts"], maps, strict=True):
+        assert np.array_equal(coco.decode(text["mask"]).astype(bool), values >= 0.5)
+        assert all(0 <= side <= 1 for box in text["boxes"] for side in box["box"])
+    parts = [coco.decode(part["mask"]) for part in told["segmentation"]]
+    assert (sum(parts) + coco.decode(told["none_of_these"]) == 1).all()
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg"]
+
+
+def test_a_mask_has_the_upright_size(run: Run, model: Path, photo: Path, tmp_path: Path):
+    run("highlight", photo, "dog", "--mask", tmp_path / "mask.png", "--model", model)
+    with Image.open(tmp_path / "mask.png") as mask:
+        assert (mask.size, mask.mode) == ((80, 120), "L")
+        assert set(np.unique(np.asarray(mask))) <= {0, 255}
+
+
+def test_replacing_a_file_that_was_named_is_told(run: Run, model: Path, photo: Path, tmp_path: Path):
+    (tmp_path / "out.png").write_bytes(b"old")
+    done = run("highlight", photo, "dog", "--out", tmp_path / "out.png", "--model", model)
+    assert b"replaced" in done.stderr
+    Image.open(tmp_path / "out.png").verify()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to look for"),
+        ([""], "one of the texts is empty"),
+        (["dog", "--out", "{photo}"], "is the photo itself"),
+        (["dog", "--out", "x.txt"], "must end in"),
+        (["dog", "--mask", "x.jpg"], "must end in .png"),
+        (["dog", "--out", "x.png", "--mask", "x.png"], "same file"),
+        (["dog", "--model", "no/such"], "no/such"),
+    ],
+)
+def test_a_request_that_is_off_is_told(run: Run, photo: Path, arguments: list[str], said: str):
+    done = run("highlight", photo, *[each.replace("{photo}", str(photo)) for each in arguments])
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert photo.stat().st_size > 0
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "no such file"), (b"hello", "not an image")])
+def test_a_photo_that_cannot_be_read_is_told(run: Run, tmp_path: Path, content: bytes | None, said: str):
+    photo = tmp_path / "photo.jpg"
+    if content is not None:
+        photo.write_bytes(content)
+    done = run("highlight", photo, "dog")
+    assert done.returncode == 2
+    assert done.stderr.decode().count("\n") == 1
+    assert said in done.stderr.decode()
+
+
+def test_a_photo_over_the_limit_is_told(run: Run, photo: Path):
+    done = run("highlight", photo, "dog", "--max-megapixels", "0.001")
+    assert done.returncode == 2
+    assert "--max-megapixels" in done.stderr.decode()
+
+
+# -- the page of a search ----------------------------------------------------------------------------
+
+
+def test_search_shows_on_its_page_where_each_hit_matches(run: Run, indexed: Path, tmp_path: Path):
+    plain, shown = tmp_path / "plain.html", tmp_path / "shown.html"
+    run("search", "red square", "--limit", "2", "--html", plain, cwd=indexed)
+    done = run("search", "red square", "--limit", "2", "--html", shown, "--highlight", cwd=indexed)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "Where it is" in shown.read_text()
+    assert "Where it is" not in plain.read_text()
+
+
+def test_each_hits_picture_is_drawn_on(tmp_path: Path):
+    drawn: list[tuple[int, int]] = []
+
+    def draw(image: Image.Image) -> Image.Image:
+        drawn.append(image.size)
+        return image
+
+    page(make_answer([*make_images(tmp_path)[:2], tmp_path / "gone.jpg"]), highlight=draw)
+    assert len(drawn) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["dog", "--highlight"], "--html"), (["./red square.jpg", "--highlight", "--html", "x.html"], "words")],
+)
+def test_highlighting_needs_a_page_and_words(run: Run, indexed: Path, arguments: list[str], said: str):
+    done = run("search", *arguments, cwd=indexed)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+
+
+# -- what is drawn -----------------------------------------------------------------------------------
+
+
+def test_a_place_that_matches_is_yellow_and_the_rest_fades_to_grey():
+    image = Image.new("RGB", (600, 500), (200, 40, 40))
+    pixels = np.asarray(heat(image, regions([[[0.0, 1.0]]]), 0)).astype(int)
+    red, green, blue = pixels[250, -5]
+    assert red > 180
+    assert green > 150
+    assert blue < 80
+    assert np.ptp(pixels[250, 5]) <= 2
+
+
+def test_what_fits_no_text_stays_grey():
+    image = Image.new("RGB", (600, 500), (200, 40, 40))
+    pixels = np.asarray(segmentation(image, regions([[[0.9, 0.0]], [[0.0, 0.1]]]))).astype(int)
+    assert np.ptp(pixels[250, 5]) > 50
+    assert np.ptp(pixels[250, -5]) <= 2
+
+
+@pytest.mark.parametrize("size", [(600, 500), (1, 1), (20, 2000), (3000, 2000)])
+@pytest.mark.parametrize("texts", [1, 9])
+def test_the_legend_stands_below_the_picture(size: tuple[int, int], texts: int):
+    found = regions([[[0.9, 0.1]]] * min(texts, 8), size)
+    whole = overlay(Image.new("RGB", size), found, model="builtin", boxes=True)
+    assert whole.height > size[1]
+    assert np.asarray(whole)[-max(60, size[1] // 8) :].max() > 100
+
+
+def test_boxes_are_given_in_shares_of_the_picture():
+    told = regions_dict(regions([[[0.9, 0.0]]], (200, 100)), Path("x.jpg"), "builtin")
+    left, top, right, bottom = told["texts"][0]["boxes"][0]["box"]
+    assert (left, top, bottom) == (0, 0, 1)
+    assert 0.4 < right < 0.6
+
+
+def test_run_lengths_are_read_back():
+    mask = np.random.default_rng(0).random((13, 17)) > 0.5
+    assert np.array_equal(coco.decode(run_lengths(mask)).astype(bool), mask)

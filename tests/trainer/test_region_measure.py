@@ -1,0 +1,154 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.errors import FolderMissing, PairsInvalid
+from search.regions import RegionBox, Regions
+from trainer.region_measure import (
+    RegionSet,
+    advantage,
+    area_under_curve,
+    baselines,
+    boxes_hit,
+    centre_prior,
+    measure_regions,
+    overlap,
+    points_at,
+    read_mask,
+    read_region_set,
+    spoken,
+)
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "regions"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos: a square of class 7 in a corner, on class 9; class 11 is nowhere."""
+    (tmp_path / "classes.yaml").write_text("classes:\n  0: unlabeled\n  7: cat\n  9: wall-brick\n  11: dog\n")
+    for number in range(4):
+        mask = np.full((48, 64), 9, np.uint8)
+        top, left = (number // 2) * 24, (number % 2) * 32
+        mask[top : top + 24, left : left + 32] = 7
+        mask[:4] = 0
+        Image.fromarray(mask).save(tmp_path / f"{number}.png")
+        Image.new("RGB", (64, 48), (50 * number, 90, 90)).save(tmp_path / f"{number}.jpg")
+    return tmp_path
+
+
+class Oracle:
+    """Knows the masks; `right` tells whether it says what it knows."""
+
+    model = "oracle"
+
+    def __init__(self, regions: RegionSet, *, right: bool) -> None:
+        self._masks = iter([read_mask(photo) for photo in regions.photos])
+        self._ids = regions.ids
+        self._right = right
+
+    def find(self, image: Image.Image, texts: Sequence[str]) -> Regions:
+        mask = next(self._masks)
+        values = np.stack([mask == each for each in self._ids]).astype(np.float32)
+        if not self._right:
+            values = 1 - values
+        return Regions(tuple(texts), mask.shape[1], mask.shape[0], values, values)
+
+
+def test_a_model_that_knows_gets_full_marks(folder: Path):
+    regions = read_region_set(folder)
+    figures = measure_regions(Oracle(regions, right=True), regions).figures  # type: ignore[arg-type]
+    assert (figures.miou_known, figures.miou_every) == (1, 1)
+    assert (figures.pointing, figures.box_hits, figures.presence_auc) == (1, 1, 1)
+    assert (figures.found, figures.false_alarms) == (1, 0)
+
+
+def test_a_model_that_says_the_opposite_gets_none(folder: Path):
+    regions = read_region_set(folder)
+    figures = measure_regions(Oracle(regions, right=False), regions).figures  # type: ignore[arg-type]
+    assert (figures.miou_known, figures.miou_every, figures.pointing) == (0, 0, 0)
+
+
+def test_chance_is_what_the_areas_give(folder: Path):
+    found = list(baselines(read_region_set(folder)))
+    shares = [0.25 - 4 * 32 / 3072, 0.25 - 4 * 32 / 3072, 0.25, 0.25]
+    assert [outcome.areas[0] for outcome in found] == pytest.approx(shares)
+
+
+def test_the_counts_are_of_photos_and_of_classes_in_them(folder: Path):
+    regions = read_region_set(folder)
+    measured = measure_regions(Oracle(regions, right=True), regions)  # type: ignore[arg-type]
+    assert (measured.photos, measured.queries, measured.model) == (4, 8, "oracle")
+
+
+def test_an_advantage_in_every_photo_is_sure_and_none_is_not():
+    yes, no = np.ones(3, bool), np.zeros(3, bool)
+    sure = advantage([yes] * 20, [no] * 20)
+    none = advantage([yes, no] * 10, [no, yes] * 10)
+    assert (sure.difference, sure.low, sure.high) == (1, 1, 1)
+    assert sure.p_value < 0.001
+    assert none.difference == 0
+    assert none.p_value > 0.3
+
+
+def test_the_area_under_the_curve_is_that_of_all_pairs():
+    chance = np.random.default_rng(0)
+    matches, misses = chance.integers(0, 9, 50), chance.integers(0, 7, 80)
+    pairs = (matches[:, None] > misses) + 0.5 * (matches[:, None] == misses)
+    assert area_under_curve(matches, misses) == pytest.approx(pairs.mean())
+
+
+def test_boxes_overlap_by_their_intersection_over_union():
+    one, other = RegionBox(0, 0, 10, 10, 1.0), RegionBox(5, 0, 15, 10, 1.0)
+    assert overlap(one, other) == pytest.approx(50 / 150)
+    assert overlap(one, RegionBox(20, 20, 30, 30, 1.0)) == 0
+
+
+def test_a_box_must_fit_a_part_of_the_class_by_half():
+    region = np.zeros((40, 40), bool)
+    region[10:30, 10:30] = True
+    fitting, large = np.zeros((2, 40, 40), np.float32)
+    fitting[12:30, 10:28] = 0.4
+    large[:] = 0.4
+    assert boxes_hit(fitting, region)
+    assert not boxes_hit(large, region)
+
+
+def test_the_centre_prior_points_at_the_middle():
+    region = np.zeros((31, 41), bool)
+    region[15, 20] = True
+    assert points_at(centre_prior(31, 41), region)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wall-brick", "brick wall"),
+        ("floor-other-merged", "floor"),
+        ("sky-other-merged", "sky"),
+        ("mirror-stuff", "mirror"),
+        ("window-blind", "window blind"),
+        ("fire hydrant", "fire hydrant"),
+    ],
+)
+def test_classes_are_said_as_people_say_them(name: str, said: str):
+    assert spoken(name) == said
+
+
+def test_a_folder_that_is_no_set_of_regions_is_told(tmp_path: Path):
+    with pytest.raises(FolderMissing):
+        read_region_set(tmp_path / "nowhere")
+    with pytest.raises(PairsInvalid, match=r"classes\.yaml cannot be read"):
+        read_region_set(tmp_path)
+    (tmp_path / "classes.yaml").write_text("classes: {0: none, 1: dog}")
+    with pytest.raises(PairsInvalid, match=r"no NAME\.jpg"):
+        read_region_set(tmp_path)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the region photos are not here")
+def test_the_real_set_has_its_photos_and_classes():
+    regions = read_region_set(REAL)
+    assert (len(regions.photos), len(regions.ids)) == (100, 129)
+    assert len(set(regions.names)) == 129
