@@ -5,10 +5,11 @@
 trains, or goes on training, and in the end measures the model and writes its files into the package.
 
 DATA holds pairs/flickr8k-{train,dev}.tar, labelled/tiny-imagenet-train.tar, tiny-imagenet-classes.json and
-labelled/caltech101-train.tar. The figures of a run are in docs/builtin-model.md.
+labelled/caltech101-train.tar. It needs the extra `recipe`. The figures of a run are in docs/builtin-model.md.
 """
 
 import argparse
+import copy
 import json
 import logging
 import tarfile
@@ -27,11 +28,29 @@ from indexer.records import Vectors
 
 from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
 from .captions import text_batches, text_loss
-from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
-from .learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
+from .learner import (
+    Learner,
+    RememberedTexts,
+    WordQueries,
+    WordTargets,
+    draw_columns,
+    tokenize,
+    wordings_of,
+)
 from .loop import Schedule, StepReport, make_optimizer, train
 from .pairs import PairSet, hold_out, read_captioned, read_labelled
+from .taught import (
+    TaughtLearner,
+    Teacher,
+    all_texts,
+    blend_images,
+    fit_bridge,
+    remembered,
+    teach_text_tower,
+)
+from .teacher import Bridge, SentenceTeacher
 from .vocabulary import learn_vocabulary
 
 log = logging.getLogger(__name__)
@@ -81,6 +100,10 @@ ROUNDS = (
     Round(6000, 4e-3, ((32, 0.40), (48, 0.66), (64, 1.0)), 0.55, (72, 28, 156), (96, 28, 132), 0.45, False),
     Round(6900, 3e-3, ((32, 0.55), (48, 0.74), (64, 1.0)), 0.72, (56, 28, 172), (64, 28, 164), 0.30, True),
 )
+
+# A sentence encoder stands in for the text tower; what is settled on is blended and taught (`taught`).
+TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
+TAUGHT_SEED = SEED + 4
 
 # Folder names that are no English for what is in them.
 CALTECH_NAMES = {
@@ -243,6 +266,18 @@ class Run:
         """Where the run stands on disk."""
         return self.folder / "checkpoint.pt"
 
+    @property
+    def finished_file(self) -> Path:
+        """Where the finished model is."""
+        return self.folder / "finished.pt"
+
+    def finished(self) -> nn.Module:
+        """Give the model as it shall be shipped."""
+        if self.finished_file.exists():
+            self.learner.model.load_state_dict(load_state(self.finished_file)["model"])
+            return self.learner.model.eval()  # type: ignore[no-any-return]
+        return self.learner.finished()  # type: ignore[no-any-return]
+
     def learn_captions(self, steps: int) -> None:
         """Teach the text tower which captions say the same; done once, before the first image."""
         text = self.learner.model.text
@@ -310,6 +345,51 @@ class Run:
             loss_of, self.optimizer, stream, _schedule(this, first_step), start=self.progress, on_step=on_step
         )
 
+    def learn_taught(self, this: Round, teacher: Teacher) -> None:
+        """Learn from a teacher's texts, blend, and teach the text tower; done once."""
+        if self.finished_file.exists():
+            return
+        learner, sets = self.learner, self.data.learned_from
+        learner.model.load_state_dict(learner.finished().state_dict())
+        before = copy.deepcopy(learner.model)
+        wordings = [text for pairs in sets for text in wordings_of(pairs)]
+        texts = remembered(teacher, all_texts(wordings, self.words.texts), self.folder / "texts.pt")
+        bridge = Bridge(learner.text_map.weight.shape[0])
+        fit_bridge(
+            bridge, texts, torch.from_numpy(encode_texts(before, self.tokenizer, texts.texts)), seed=SEED
+        )
+        self._learn_across(this, TaughtLearner(learner, bridge, texts, weight_decay=WEIGHT_DECAY))
+        blend_images(before, learner.model)
+        learner.model = before
+        captions = [text for group in self.data.captioned.texts for text in group]
+        teach_text_tower(learner, self.tokenizer, bridge, teacher, texts, captions, self.folder, seed=SEED)
+        save_state(self.finished_file, {"model": learner.model.state_dict()})
+
+    def _learn_across(self, this: Round, taught: TaughtLearner) -> None:
+        start = taught.resume(self.folder / "taught.pt")
+        stream = batches(
+            lambda _: _shares(self.data, this, locked=True),
+            size=this.size,
+            seed=TAUGHT_SEED,
+            first_step=start.step,
+            least_area=this.least_area,
+        )
+
+        def loss_of(batch: Batch) -> Tensor:
+            words = self.words.rows(batch.image_keys)
+            asked, weights = self._draw_words(batch.step, words, None)
+            return taught.loss(batch, words, asked, weights)
+
+        def on_step(report: StepReport) -> None:
+            step = report.progress.step
+            if step % 20 == 0:
+                log.info("taught step %d loss %.3f", step, report.loss)
+            if step % CHECKPOINT_EVERY == 0 or step == this.steps:
+                taught.save(self.folder / "taught.pt", report)
+
+        self.learner.train()
+        train(loss_of, taught.optimizer, stream, _schedule(this, 0), start=start, on_step=on_step)
+
     def _encode_fresh(self, texts: Sequence[str]) -> Tensor:
         return self.learner.encode_texts(tokenize(self.tokenizer, texts))
 
@@ -368,7 +448,7 @@ def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
     from safetensors.torch import save_file
 
     run = Run(data, run_folder)
-    model = run.learner.finished()
+    model = run.finished()
     half = {name: _half(tensor) for name, tensor in model.state_dict().items()}
     model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in half.items()})
     recall, top_1 = measure(model, run.tokenizer, data)
@@ -395,6 +475,7 @@ def main() -> None:
     if run.progress.step == 0:
         run.learn_captions(TEXT_STEPS)
     run.learn_pairs(ROUNDS)
+    run.learn_taught(TAUGHT, SentenceTeacher())
     export(data, arguments.run)
 
 

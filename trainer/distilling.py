@@ -86,7 +86,8 @@ def _batches(lessons: Sequence[Lesson], steps: int, seed: int) -> Iterator[tuple
         texts: list[str] = []
         wanted = []
         for lesson in lessons:
-            rows = chance.choice(len(lesson.texts), round(lesson.share * BATCH), replace=False)
+            count = min(len(lesson.texts), round(lesson.share * BATCH))
+            rows = chance.choice(len(lesson.texts), count, replace=False)
             texts += [lesson.texts[row] for row in rows]
             wanted.append(lesson.vectors[torch.from_numpy(rows)])
         yield texts, torch.cat(wanted)

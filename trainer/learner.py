@@ -101,7 +101,7 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
         dimension = model.text.text_projection.shape[1]
-        self.text_map = nn.Linear(dimension, dimension, bias=False)
+        self.text_map: Any = nn.Linear(dimension, dimension, bias=False)  # or a bridge from a teacher
         nn.init.eye_(self.text_map.weight)
         self.word_head = nn.Linear(model.visual.trunk.num_features, words)
 
@@ -159,7 +159,7 @@ class RememberedTexts:
         self, learner: Learner, tokenizer: Tokenizer, sets: Sequence[PairSet], words: Sequence[str] = ()
     ) -> None:
         in_templates = (template.format(word) for word in words for template in TRAINING_TEMPLATES)
-        texts = sorted({text for pairs in sets for text in _wordings(pairs)}.union(in_templates))
+        texts = sorted({text for pairs in sets for text in wordings_of(pairs)}.union(in_templates))
         self._row = {text: row for row, text in enumerate(texts)}
         parts = [texts[start : start + 500] for start in range(0, len(texts), 500)]
         self._vectors = torch.cat([learner.encode_texts(tokenize(tokenizer, part)) for part in parts])
@@ -169,7 +169,8 @@ class RememberedTexts:
         return self._vectors[[self._row[text] for text in texts]]
 
 
-def _wordings(pairs: PairSet) -> Iterable[str]:
+def wordings_of(pairs: PairSet) -> Iterable[str]:
+    """Give every text that a batch may draw of a set."""
     templates = TRAINING_TEMPLATES if pairs.are_names else ("{}",)
     # str.replace: captions may hold braces
     return (t.replace("{}", text) for group in pairs.texts for text in group for t in templates)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from .finding import progress
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from indexer.encoders.base import Encoder
     from trainer.comparison import Comparison
     from trainer.examples import Example
@@ -23,6 +26,7 @@ Examples:
   sightline eval pairs-test.csv --model builtin --model runs/parts
   sightline eval pairs-test.csv --model builtin --model runs/parts --html changes.html
   sightline eval birds/ --model runs/birds --templates templates.txt
+  sightline eval masks/ --regions --model builtin
   sightline eval birds-test/ --probe-train birds/ --json | jq '.figures[] | .name, .values'
 
 
@@ -38,6 +42,9 @@ alone (zero-shot), and with --probe-train by a linear classifier on the vectors.
 In brackets: the 95 % interval, by drawing the images again a thousand times. A model is marked * when
 it beats every other one by more than such draws explain. chance: what blind guessing gets.
 docs/eval.md tells how to read it.
+
+With --regions PAIRS is a folder of ID.jpg, ID.png (a mask whose values are class ids) and classes.yaml;
+docs/regions.md tells the figures.
 """
 
 
@@ -68,6 +75,7 @@ docs/eval.md tells how to read it.
 @click.option(
     "--probe-train", type=AnyPath(), metavar="PAIRS", help="Train a linear classifier on these images."
 )
+@click.option("--regions", is_flag=True, help="PAIRS is a folder of photos with masks: where are things?")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws of images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with all figures and intervals.")
@@ -81,12 +89,16 @@ def command(
     class_names: Path | None,
     templates: Path | None,
     probe_train: Path | None,
+    regions: bool,
     seed: int,
     device: str,
     as_json: bool,
     html: Path | None,
 ) -> None:
     """Measure models on pairs of images and texts, side by side."""
+    if regions:
+        _measure_regions(pairs, models or ("builtin",), device, as_json)
+        return
     from trainer.comparison import Choices, compare
     from trainer.templates import ENSEMBLE, read_class_names, read_templates
 
@@ -115,6 +127,29 @@ def command(
         _write_page(comparison, pairs, html)
     for line in (*eval_table.explanation(comparison), *eval_table.warnings(comparison)):
         show.remark(line)
+
+
+def _measure_regions(folder: Path, models: Sequence[str], device: str, as_json: bool) -> None:
+    from rich.table import Table
+
+    from search.regions import load_highlighter
+    from trainer.region_measure import measure_regions, read_region_set
+
+    from .. import regions_table, show
+
+    photos = read_region_set(folder)
+    with progress() as update:
+        highlighters = (load_highlighter(name, device=device, notify=show.remark) for name in models)
+        found = [measure_regions(each, photos, partial(update, each.model)) for each in highlighters]
+    if as_json:
+        show.json_lines(map(regions_table.as_dict, found))
+    else:
+        table = Table(*regions_table.HEAD)
+        for row in regions_table.rows(found):
+            table.add_row(*row)
+        _show(table)
+    for measurement in found:
+        show.remark(regions_table.sentence(measurement))
 
 
 def _check_models(names: Sequence[str]) -> None:
@@ -154,12 +189,16 @@ def _load(names: Sequence[str], device: str) -> "list[Encoder]":
 
 
 def _print(comparison: "Comparison") -> None:
-    from rich.console import Console
-
     from ..eval_table import table
 
+    _show(table(comparison))
+
+
+def _show(table: "Table") -> None:
+    from rich.console import Console
+
     # A pipe has no width of its own, and a row broken in two is hard to read by a program or in a log.
-    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table(comparison))
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
 
 
 def _write_page(comparison: "Comparison", pairs: Path, file: Path) -> None:

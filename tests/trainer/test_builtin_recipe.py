@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from indexer.encoders.loading import load_encoder
-from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, Round, Run, encode_texts, export, read_data
+from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, TAUGHT, Round, Run, encode_texts, export, read_data
+
+from .teachers import WordTeacher
 
 NAMES = {"n1": "goldfish, Carassius auratus", "n2": "tabby, tabby cat", "n3": "bullet train, bullet"}
 
@@ -90,6 +93,21 @@ def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
     assert (encoder.encode_texts(texts) * trained).sum(axis=1).min() > 0.999
 
 
+def test_the_taught_round_ends_in_a_model_that_is_exported(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SPANS": 60, "BRIDGE_STEPS": 5, "BRIDGE_BATCH": 50, "DISTIL_STEPS": 2}.items():
+        monkeypatch.setattr(f"trainer.taught.{name}", value)
+    monkeypatch.setattr("trainer.distilling.BATCH", 40)
+    run = Run(read_data(data_folder), tmp_path / "run")
+    run.learn_pairs([FIRST])
+    before = run.finished().visual.state_dict()
+    run.learn_taught(SECOND, WordTeacher())
+    assert (tmp_path / "run/finished.pt").exists()
+    after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
+    assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
 def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) -> None:
     run = Run(read_data(data_folder), tmp_path / "run")
     run.learn_pairs([FIRST])
@@ -97,7 +115,7 @@ def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) 
     assert run.progress.step == 3
 
 
-@pytest.mark.parametrize("this", ROUNDS)
+@pytest.mark.parametrize("this", [*ROUNDS, TAUGHT])
 def test_every_step_of_a_round_has_a_size_and_the_last_is_the_shipped_one(this: Round) -> None:
     sizes = [this.size(step) for step in range(this.steps)]
     assert sizes == sorted(sizes)
