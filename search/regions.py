@@ -178,6 +178,11 @@ class Highlighter:
         return self._patches.card.name
 
     @property
+    def has_head(self) -> bool:
+        """Tell whether patches go through a head that was learned for them."""
+        return self._patches.head is not None
+
+    @property
     def dimension(self) -> int:
         """Give the length of a patch vector."""
         return self._patches.card.dimension
@@ -219,11 +224,18 @@ class Highlighter:
 
 
 def load_highlighter(
-    model: str, *, device: str = "auto", notify: Callable[[str], None] | None = None
+    model: str,
+    *,
+    device: str = "auto",
+    with_head: bool = True,
+    notify: Callable[[str], None] | None = None,
 ) -> Highlighter:
-    """Load a model for finding regions; raises NoPatchVectors, EncoderUnknown, WeightsUnavailable."""
+    """Load a model for finding regions, with the head beside it if there is one.
+
+    Raises NoPatchVectors, HeadUnfit, EncoderUnknown, WeightsUnavailable.
+    """
     from indexer.encoders.dense import load_patch_encoder
     from indexer.encoders.loading import load_text_encoder
 
-    patches = load_patch_encoder(model, device=device, notify=notify)
+    patches = load_patch_encoder(model, device=device, with_head=with_head, notify=notify)
     return Highlighter(patches, load_text_encoder(patches.card, notify=notify))

@@ -43,6 +43,8 @@ def progress() -> "Iterator[Callable[[Moment], None]]":
 
 def _now(moment: "Moment") -> str:
     speed = f"{moment.images_per_second:.0f} images/s"
+    if moment.preparing:
+        return f"{moment.preparing}: {moment.step:,} of {moment.steps:,} images, {speed}"
     return f"step {moment.step:,} of {moment.steps:,}, loss {moment.loss:.3f}, {speed}"
 
 
@@ -72,6 +74,9 @@ def lines(summary: "Summary") -> Iterator[str]:
         yield f"the probe is in {summary.folder / 'probe.npz'}: weights, intercepts, classes"
         return
     yield f"after:  {_recalls(summary.after)}"
+    if summary.whole is not None:
+        yield from _patch_lines(summary)
+        return
     if summary.before is not None and not summary.epochs:
         yield "no epoch was better than the model before: it was kept as it is"
     if summary.general is not None:
@@ -80,6 +85,16 @@ def lines(summary: "Summary") -> Iterator[str]:
     if summary.blends and summary.epochs:
         yield _blend_line(summary)
     yield f"{summary.folder} is a model now: sightline index FOLDER --model {summary.folder}"
+
+
+def _patch_lines(summary: "Summary") -> Iterator[str]:
+    assert summary.whole is not None
+    yield f"(by patches, each text with weights of its own; by whole images: {_recalls(summary.whole)})"
+    if not summary.epochs:
+        yield "no epoch was better than the patches as they are: no head was written"
+        return
+    use = f"sightline highlight PHOTO TEXT --model {summary.folder}"
+    yield f"{summary.folder} is the model with a head: {use}"
 
 
 def _blend_line(summary: "Summary") -> str:

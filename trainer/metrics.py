@@ -93,9 +93,16 @@ def _within(links: Links, rows: slice) -> Links:
 def _ask_block(
     queries: Vectors, answers: Vectors, links: Links
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    scores = queries @ answers.T
+    return ranked(queries @ answers.T, links)
+
+
+def ranked(scores: NDArray[np.float32], links: Links) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rank answers by (m, n) scores, as `ask` does; the rank and the nearest answer of each query.
+
+    The scores of right answers are overwritten.
+    """
     nearest = scores.argmax(axis=1)
-    best = np.full(len(queries), -np.inf, dtype=np.float32)
+    best = np.full(len(scores), -np.inf, dtype=np.float32)
     np.maximum.at(best, links.queries, scores[links.queries, links.answers])
     scores[links.queries, links.answers] = -np.inf
     ranks = 1 + (scores >= best[:, None] - SAME_COSINE).sum(axis=1)

@@ -21,6 +21,8 @@ from .hub import Notify
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .patch_head import PatchHead
+
 PatchGrid: TypeAlias = NDArray[np.float32]  # (rows, columns, dim), each vector has length one
 RawPatches: TypeAlias = NDArray[np.float32]  # (n, rows, columns, dim), of any length
 
@@ -107,19 +109,29 @@ class PatchEncoder:
         card: EncoderCard,
         *,
         settings: PatchSettings | None = None,
+        head: "PatchHead | None" = None,
         batch_size: int = 8,
     ) -> None:
         self._tower = tower
         self.card = card
+        self.head = head
         self.settings = settings or tower.settings
         self._batch_size = batch_size
+
+    @property
+    def cells(self) -> int:
+        """Count the cells along a picture's shorter side."""
+        return max(1, round(max(self.settings.short_sides) / self._tower.stride))
 
     def encode_patch_pixels(self, pixels: PixelBatch) -> NDArray[np.float32]:
         """Encode pixels as they are, sides multiples of the cells'; (n, rows, columns, dim) unit vectors."""
         return _unit(self._tower(pixels))
 
     def encode_patches(self, images: "Sequence[Image.Image]") -> list[PatchGrid]:
-        """Encode Pillow images of any size and mode, each to a (rows, columns, dim) grid over all of it."""
+        """Encode Pillow images of any size and mode, each to a (rows, columns, dim) grid over all of it.
+
+        Where there is a head, the vectors have gone through it.
+        """
         shapes: dict[tuple[int, int], tuple[int, int]] = {}
         pieces: dict[tuple[int, ...], list[_Piece]] = defaultdict(list)
         for number, image in enumerate(images):
@@ -129,10 +141,11 @@ class PatchEncoder:
                 for piece in self._windows(number, look, fitted):
                     pieces[piece.pixels.shape].append(piece)
         looks = self._looks(shapes, pieces)
-        return [
+        merged = [
             _merged([looks[number, look] for look in range(len(self.settings.short_sides))])
             for number in range(len(images))
         ]
+        return [self.head(grid) for grid in merged] if self.head else merged
 
     def _cells(self, pixels: int) -> int:
         return pixels // self._tower.stride
@@ -164,12 +177,27 @@ class PatchEncoder:
 
 
 def load_patch_encoder(
-    name: str, *, device: str = "auto", settings: PatchSettings | None = None, notify: Notify | None = None
+    name: str,
+    *,
+    device: str = "auto",
+    settings: PatchSettings | None = None,
+    with_head: bool = True,
+    notify: Notify | None = None,
 ) -> PatchEncoder:
-    """Load what gives a model's patch vectors; raises NoPatchVectors and what `load_encoder` raises."""
+    """Load what gives a model's patch vectors, with the head beside it if there is one.
+
+    Settings of one's own leave the head out: it was learned at its own. Raises NoPatchVectors, HeadUnfit, and
+    what `load_encoder` raises.
+    """
     from .dense_torch import load_torch_patches
 
-    return load_torch_patches(name, device=device, settings=settings, notify=notify or (lambda _line: None))
+    return load_torch_patches(
+        name,
+        device=device,
+        settings=settings,
+        with_head=with_head and settings is None,
+        notify=notify or (lambda _line: None),
+    )
 
 
 def _fitted(image: "Image.Image", short_side: int, stride: int) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from .device import choose_device
 from .hub import Notify
 from .names import ModelFiles, resolve
 from .openclip import ImageTower, build_model
+from .patch_head import load_head
 
 NEIGHBOUR_SIGMA = 5.0  # patches, as NACLIP has it
 GPU_BATCH_SIZE = 32
@@ -211,13 +212,18 @@ class TorchPatchTower:
 
 
 def load_torch_patches(
-    name: str, *, device: str, settings: PatchSettings | None, notify: Notify
+    name: str, *, device: str, settings: PatchSettings | None, with_head: bool, notify: Notify
 ) -> PatchEncoder:
     """Load a model's patch encoder run by torch."""
     place = choose_device(device)
     files = resolve(name, notify)
+    head = load_head(files) if with_head else None
+    if head is not None:
+        notify(head.notice)
+        settings = head.card.settings
     variant = settings.variant if settings else Variant.NACLIP
     tower = TorchPatchTower(files, place, variant)
     on_gpu = place != "cpu"
     card = files.card("float16" if on_gpu else "float32")
-    return PatchEncoder(tower, card, settings=settings, batch_size=GPU_BATCH_SIZE if on_gpu else 4)
+    batch_size = GPU_BATCH_SIZE if on_gpu else 4
+    return PatchEncoder(tower, card, settings=settings, head=head, batch_size=batch_size)

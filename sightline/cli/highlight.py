@@ -42,6 +42,7 @@ docs/regions.md tells how far to trust a map.
 @click.option("--mask", type=AnyPath(), metavar="FILE.png", help="Write a mask of what matches.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; no picture unless --out is given.")
 @click.option("--model", default="builtin", show_default=True, help="See `sightline models`.")
+@click.option("--no-head", is_flag=True, help="Leave out the head that was learned for the model's patches.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), help="Refuse larger photos.")
 def command(
@@ -52,6 +53,7 @@ def command(
     mask: Path | None,
     as_json: bool,
     model: str,
+    no_head: bool,
     device: str,
     max_megapixels: float | None,
 ) -> None:
@@ -65,7 +67,7 @@ def command(
 
     checked_texts(texts)
     image, size = open_photo(photo, max_megapixels)
-    highlighter = load_highlighter(model, device=device, notify=show.remark)
+    highlighter = load_highlighter(model, device=device, with_head=not no_head, notify=show.remark)
     regions = highlighter.find(image, texts, size=size)
     if as_json:
         show.json_lines([regions_dict(regions, photo, highlighter.model)])

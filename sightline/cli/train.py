@@ -35,7 +35,7 @@ Methods:
   full     both towers                                             from about 5,000
   probe    a classifier for folders named by class
   scratch  a new model: --from liteclip, small, or an open_clip architecture
-  pacl     patches that match words, for `highlight`
+  pacl     a head for patches, so that `highlight` points better; from about 1,000
 
 RUN becomes a model: sightline index FOLDER --model RUN. docs/train.md goes through an example.
 Several GPUs: torchrun --nproc-per-node 4 -m sightline train ...

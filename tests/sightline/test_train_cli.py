@@ -73,11 +73,27 @@ def test_classes_are_told_apart_by_a_probe(run: Run, pairs: Path, tmp_path: Path
     assert (tmp_path / "run/probe.npz").exists()
 
 
+def test_a_head_for_patches_is_trained_and_the_highlighter_uses_it(
+    run: Run, pairs: Path, tmp_path: Path
+) -> None:
+    options = ("--method", "pacl", "--epochs", "8", "--rate", "3e-3", "--val-share", "0.3")
+    done = run("train", pairs, "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert b"is the model with a head: sightline highlight" in done.stdout
+    photo = next((pairs.parent / "drawn").iterdir())
+    found = [
+        run("highlight", photo, "circle", "--json", "--model", tmp_path / "run", *more)
+        for more in ((), ("--no-head",))
+    ]
+    assert [b"PACL head" in one.stderr for one in found] == [True, False]
+    assert found[0].stdout != found[1].stdout
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         (("nowhere.csv",), 2, "no such file"),
-        (("{pairs}", "--method", "pacl"), 2, "pacl"),
+        (("{pairs}", "--method", "pacl", "--loss", "sigmoid"), 2, "pacl"),
         (("{pairs}", "--from", "ViT-B-33/laion"), 2, "did you mean"),
         (("{pairs}", "--method", "scratch", "--from", "nothing"), 2, "ready ones: liteclip, small"),
         (("{pairs}", "--resume"), 2, "holds no run to go on with"),

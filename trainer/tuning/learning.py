@@ -49,6 +49,7 @@ class Moment:
     seconds_left: float
     score: Score | None  # the last on validation
     best: Score | None
+    preparing: str = ""  # what is done before learning, to be shown instead of a step and a loss
 
 
 Watch = Callable[[Moment], None]

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from indexer.encoders.dense import Variant
+from indexer.encoders.dense_torch import patch_module
 from indexer.encoders.device import choose_device
 from indexer.errors import PairsInvalid, UsageError
 
@@ -24,9 +26,10 @@ from .heads import fold, learn_head
 from .images import Images
 from .learning import Learning, Moment, Watch
 from .lora import merge
+from .patch_heads import PatchHeadTraining
 from .processes import Process, joined, local_device
 from .scratch import read_configuration
-from .settings import Method, Settings, default_settings
+from .settings import LossName, Method, Settings, default_settings
 from .trainee import ENCODED_AT_ONCE, Trainee
 from .validation import Score, Validation
 
@@ -64,6 +67,7 @@ class Summary:
     seconds: float
     probe: tuple[float, float] | None  # accuracy on validation: by texts, and by the probe
     saved: bool  # whether the folder holds a model that `index` takes
+    whole: Score | None = None  # with the method pacl: by the vectors of whole images
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -81,6 +85,7 @@ class Summary:
             "epochs": self.epochs,
             "seconds": round(self.seconds, 1),
             "probe": list(self.probe) if self.probe else None,
+            "whole": self.whole.as_dict() if self.whole else None,
         }
 
 
@@ -91,8 +96,8 @@ def tune(
 
     Raises UsageError, EncoderError and TrainingFailed. A run that was killed goes on with `resume`.
     """
-    if request.method is Method.PACL:
-        raise UsageError("the method pacl trains no towers; it comes with region highlighting")
+    if request.method is Method.PACL and request.asked.get("loss") == LossName.SIGMOID:
+        raise UsageError("the method pacl learns by the softmax loss alone; leave --loss out")
     device = local_device(choose_device(request.device).partition(":")[0])
     with joined(device) as process:
         return _tune(request, device, process, watch, notify)
@@ -144,7 +149,10 @@ def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
 
 def _trainee(request: Request, seed: int, notify: Notify) -> Trainee:
     if request.method is not Method.SCRATCH:
-        return Trainee.load(request.model, notify)
+        trainee = Trainee.load(request.model, notify)
+        if request.method is Method.PACL:
+            patch_module(trainee.model, request.model, Variant.NACLIP)  # raises where there are no patches
+        return trainee
     texts = [text for example in request.train for text in example.captions]
     return Trainee.from_nothing(read_configuration(request.model), texts, seed)
 
@@ -184,6 +192,8 @@ class _Job:
             return self._head(watch)
         if self.settings.method is Method.PROBE:
             return self._probe()
+        if self.settings.method is Method.PACL:
+            return self._patch_head(watch)
         return self._gradient(watch)
 
     def _measure(self) -> tuple[Score, Score | None]:
@@ -216,8 +226,14 @@ class _Job:
         return blends
 
     def _head(self, watch: Watch) -> Summary:
-        began = time.monotonic()
         before = self._measure()
+        tell = self._epoch_teller(watch)
+        found = learn_head(self.trainee, self.settings, self.request.train, self.validation, tell)
+        fold(self.trainee, found.maps)
+        return self._finish(before, [], found.epochs)
+
+    def _epoch_teller(self, watch: Watch) -> Callable[[int, float, Score], None]:
+        began = time.monotonic()
 
         def tell(epoch: int, loss: float, score: Score) -> None:
             epochs, rate = self.settings.epochs, self.settings.rate
@@ -227,9 +243,34 @@ class _Job:
             speed = len(self.request.train) / per_epoch
             watch(Moment(epoch, epochs, epoch, epochs, loss, rate, speed, left, score, None))
 
-        found = learn_head(self.trainee, self.settings, self.request.train, self.validation, tell)
-        fold(self.trainee, found.maps)
-        return self._finish(before, [], found.epochs)
+        return tell
+
+    def _patch_head(self, watch: Watch) -> Summary | None:
+        """Learn a head for the patches; the towers stay. Of several processes the first works alone."""
+        if not self.process.is_first:
+            return None
+        request, settings, path = self.request, self.settings, self.folder.path
+        training = PatchHeadTraining(self.trainee, request.model, settings, request.train, path)
+        self.folder.cut_log(0)  # the patches are kept for `resume`, the steps are done again
+        whole = self.validation.score(self.trainee)
+        gathered = training.gather(self.validation, _preparing(watch))
+        aligned = training.learn(gathered, self.validation, self._epoch_teller(watch))
+        for file in training.kept:
+            file.unlink(missing_ok=True)
+        return Summary(
+            path,
+            Method.PACL,
+            aligned.before,
+            aligned.score,
+            None,
+            (),
+            1.0,
+            aligned.epochs,
+            0.0,
+            probe=None,
+            saved=True,
+            whole=whole,
+        )
 
     def _finish(self, before: tuple[Score, Score | None] | None, blends: list[Blend], epochs: int) -> Summary:
         self.trainee.save(self.folder.path)
@@ -289,6 +330,19 @@ class _Job:
         rows = [row for row, example in enumerate(self.validation.examples) if example.label in classes]
         labels = _labels([self.validation.examples[row] for row in rows], classes)
         return float(np.mean((images[rows] @ named.T).argmax(axis=1) == labels))
+
+
+def _preparing(watch: Watch) -> Callable[[int, int], None]:
+    began = time.monotonic()
+    first: list[int] = []  # what a run before this one has done already
+
+    def tell(done: int, of: int) -> None:
+        first.append(done)
+        speed = (done - first[0]) / max(1e-9, time.monotonic() - began)
+        left = (of - done) / speed if speed else 0.0
+        watch(Moment(done, of, 0, 0, 0.0, 0.0, speed, left, None, None, preparing="encoding patches"))
+
+    return tell
 
 
 def _labels(examples: Sequence[Example], classes: list[str]) -> NDArray[np.int64]:

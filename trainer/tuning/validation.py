@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from indexer.errors import EncoderError
 from indexer.records import Vectors
 
 from ..examples import Example
-from ..metrics import Answers, Links, ask, link
+from ..metrics import Answers, Links, ask, link, ranked
 from .images import Images
 from .trainee import ENCODED_AT_ONCE, Trainee
 
@@ -63,8 +65,16 @@ class Validation:
 
     def score_vectors(self, images: Vectors, texts: Vectors) -> Score:
         """Measure vectors of all images and texts."""
-        found = ask(texts, images, self.links)
-        back = ask(images, texts, self.links.reversed)
+        return self._score(ask(texts, images, self.links), ask(images, texts, self.links.reversed))
+
+    def score_matrix(self, scores: NDArray[np.float32]) -> Score:
+        """Measure scores of any kind, (texts, images); raises EncoderError where they are no numbers."""
+        if not np.isfinite(scores).all():
+            raise EncoderError("the scores are no numbers (NaN)")
+        found = Answers(*ranked(scores.copy(), self.links))
+        return self._score(found, Answers(*ranked(scores.T.copy(), self.links.reversed)))
+
+    def _score(self, found: Answers, back: Answers) -> Score:
         return Score(
             recall_1=_recall(found, 1),
             recall_5=_recall(found, 5),

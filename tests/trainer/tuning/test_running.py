@@ -158,7 +158,7 @@ def test_a_trained_model_can_be_tuned_further(
 def test_no_memory_names_the_pieces_that_would_fit(
     config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr("trainer.tuning.learning.backward", refuse)
