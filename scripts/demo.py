@@ -26,6 +26,7 @@ FIRST = 3  # a query counts when a right picture is among so many
 COLUMNS = 5  # pictures a row of the contact sheet
 ENOUGH = 7  # of ten queries
 GREEN, GREY, RED = "#2e9e4f", "#d8d8d8", "#b03030"
+REGIONS = (("photo-014.png", "butterfly"), ("photo-023.png", "motorcycle"))
 QUERY_PICTURE = "skimage/data/motorcycle_right.png"  # the other eye of a stereo pair, not in the collection
 
 
@@ -165,6 +166,18 @@ def show_product_outputs(sightline: Sightline, folder: Path) -> None:
     print(f"  the product's own sheet: {sheet}\n  the product's own page:  {page}")
 
 
+def show_regions(sightline: Sightline, pictures: Path, folder: Path, model: str) -> None:
+    """Show where in two pictures the words are."""
+    print("\nWhere in the picture:", flush=True)
+    for name, words in REGIONS:
+        out = folder / f"where-{words}.png"
+        print(f"$ sightline highlight {name} {words} --out {out}", flush=True)
+        told = sightline.run(
+            "highlight", str(pictures / name), words, "--model", model, "--out", str(out), quiet=True
+        )
+        print(told, end="", flush=True)
+
+
 def run_demo(sightline: Sightline, folder: Path, model: str) -> int:
     """Gather, index, ask, show; give the number of plain queries answered right."""
     pictures = folder / "pictures"
@@ -188,6 +201,7 @@ def run_demo(sightline: Sightline, folder: Path, model: str) -> int:
     show_product_outputs(sightline, folder)
     show_duplicates(sightline.run, pictures, folder, model)
     print(f"\nSide by side: {folder / 'duplicates.html'}")
+    show_regions(sightline, pictures, folder, model)
     print(f"Try your own:  {sightline.command} search a boat --library {pictures}")
     return right
 
