@@ -70,6 +70,7 @@ def search(
         nothing_matches=can_tell and not any(_is_relevant(hit) for hit in hits),
         images=stored.images,
         encoder=stored.card.name,
+        weights_hash=stored.card.weights_hash,
         seconds=time.perf_counter() - began,
     )
 

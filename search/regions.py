@@ -183,6 +183,11 @@ class Highlighter:
         return self._patches.head is not None
 
     @property
+    def weights_hash(self) -> str:
+        """Tell the model's weights from others of the same name."""
+        return self._patches.card.weights_hash
+
+    @property
     def dimension(self) -> int:
         """Give the length of a patch vector."""
         return self._patches.card.dimension

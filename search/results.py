@@ -55,6 +55,7 @@ class SearchAnswer(Sequence[Hit]):
     nothing_matches: bool  # no hit stands above what unrelated queries get: the hits are the least far
     images: int  # in the library, for the encoder that answered
     encoder: str  # its name
+    weights_hash: str  # its weights
     seconds: float
 
     def __iter__(self) -> Iterator[Hit]:

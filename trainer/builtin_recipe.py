@@ -12,7 +12,6 @@ import argparse
 import copy
 import json
 import logging
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
 from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
+from .builtin_data import Data, read_data
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
@@ -40,7 +40,7 @@ from .learner import (
     wordings_of,
 )
 from .loop import Schedule, StepReport, make_optimizer, train
-from .pairs import PairSet, hold_out, read_captioned, read_labelled
+from .pairs import PairSet
 from .taught import (
     TaughtLearner,
     Teacher,
@@ -57,15 +57,12 @@ log = logging.getLogger(__name__)
 
 BUILTIN_FOLDER = Path(__file__).parent.parent / "indexer" / "encoders" / "builtin"
 CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
-HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
 CHECKPOINT_EVERY = 100  # steps, about two minutes on two cores
 EVALUATE_EVERY = 500
 TEXT_STEPS = 800
 WEIGHT_DECAY = 0.1
 CAPTIONS_RATE = 1e-3
 TEXT_SHARE = 0.3  # of the rate, for a text tower that knows its captions already
-# Pixels of captioned images in memory: crops of it come near 64, so that scaling leaves no moiré.
-SOURCE_SIZE = 80
 SEED = 20261121
 QUERY_WORDS = 160  # drawn per batch when the text tower has to encode them
 
@@ -104,69 +101,6 @@ ROUNDS = (
 # A sentence encoder stands in for the text tower; what is settled on is blended and taught (`taught`).
 TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
 TAUGHT_SEED = SEED + 4
-
-# Folder names that are no English for what is in them.
-CALTECH_NAMES = {
-    "BACKGROUND_Google": (),
-    "Faces": ("face", "person's face"),
-    "Faces_easy": ("face", "person's face"),
-    "Leopards": ("leopard",),
-    "Motorbikes": ("motorcycle", "motorbike"),
-    "airplanes": ("airplane", "plane"),
-    "car_side": ("car", "side of a car"),
-    "cougar_body": ("cougar",),
-    "cougar_face": ("cougar", "face of a cougar"),
-    "crocodile_head": ("crocodile", "head of a crocodile"),
-    "flamingo_head": ("flamingo", "head of a flamingo"),
-    "gerenuk": ("gerenuk", "antelope"),
-    "inline_skate": ("inline skate", "roller skate"),
-    "minaret": ("minaret", "tower"),
-    "pagoda": ("pagoda", "temple"),
-    "water_lilly": ("water lily", "flower"),
-}
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the model learns from, and what it is measured on."""
-
-    captioned: PairSet
-    objects: PairSet  # Caltech101
-    classes: PairSet  # tiny-imagenet
-    dev: PairSet  # Flickr8k dev: never trained on
-    held_out: PairSet  # the last of each tiny-imagenet class: never trained on
-
-    @property
-    def learned_from(self) -> list[PairSet]:
-        """The sets in the order of a batch."""
-        return [self.captioned, self.objects, self.classes]
-
-
-def read_data(folder: Path) -> Data:
-    """Read the shards into memory, about one gigabyte."""
-    names = json.loads((folder / "labelled/tiny-imagenet-classes.json").read_text())
-    synonyms = {wnid: _synonyms(text) for wnid, text in names.items()}
-    tiny = read_labelled(folder / "labelled/tiny-imagenet-train.tar", synonyms, 64)
-    classes, held_out = hold_out(tiny, HELD_OUT_PER_CLASS)
-    return Data(
-        captioned=read_captioned(folder / "pairs/flickr8k-train.tar", SOURCE_SIZE),
-        objects=read_labelled(folder / "labelled/caltech101-train.tar", _caltech_names(folder), SOURCE_SIZE),
-        classes=classes,
-        dev=read_captioned(folder / "pairs/flickr8k-dev.tar", 64),
-        held_out=held_out,
-    )
-
-
-def _synonyms(text: str) -> tuple[str, ...]:
-    """Take the first two names of a WordNet entry: later ones are mostly Latin."""
-    return tuple(name.strip() for name in text.split(","))[:2]
-
-
-def _caltech_names(folder: Path) -> dict[str, tuple[str, ...]]:
-    with tarfile.open(folder / "labelled/caltech101-train.tar") as archive:
-        found = {member.name.split("/")[0] for member in archive if member.isfile()}
-    names = {name: CALTECH_NAMES.get(name, (name.replace("_", " ").lower(),)) for name in found}
-    return {name: synonyms for name, synonyms in names.items() if synonyms}
 
 
 def model_config() -> dict[str, Any]:

@@ -8,6 +8,8 @@ import click
 from .options import AnyPath
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trainer.checking import Checked
     from trainer.examples import Example
     from trainer.tuning.settings import Method
@@ -105,21 +107,23 @@ def command(
     **settings: Any,
 ) -> None:
     """Fine-tune a model on images with texts, and say whether it helped."""
+    from trainer.tuning.folder import RunFolder
     from trainer.tuning.running import Request, tune
-    from trainer.tuning.settings import Method
 
     from .. import show, train_report
 
-    seed = _seed(settings["seed"], resume, folder)
-    checked = _check(pairs, validation, val_share, image_column, caption_column, model, seed)
+    if not resume and not check:
+        RunFolder(folder).check_is_free()
+    seed, begun = _seed(settings["seed"], resume, folder), _model(model, method, resume, folder)
+    is_cut = None if method == "scratch" else _cuts(begun)
+    checked = _check(pairs, validation, val_share, image_column, caption_column, is_cut, seed)
     for line in checked.lines():
         show.remark(line)
     if check:
         return
-    chosen, begun = _method(method, checked, resume, folder), _model(model, method, resume, folder)
     request = Request(
         model=begun,
-        method=Method(chosen),
+        method=_method(method, checked, resume, folder),
         train=checked.train,
         validation=checked.validation,
         folder=folder,
@@ -155,7 +159,7 @@ def _check(
     share: float,
     image_column: str | None,
     caption_column: str | None,
-    model: str | None,
+    is_cut: "Callable[[str], bool] | None",
     seed: int,
 ) -> "Checked":
     from trainer.checking import check
@@ -170,24 +174,20 @@ def _check(
             validation=held_out,
             share=share,
             seed=seed,
-            is_cut=_cuts(model),
+            is_cut=is_cut,
             progress=update,
         )
 
 
-def _cuts(model: str | None) -> Any:
-    """Tell cut captions by the model's tokenizer; a new model will have one of its own."""
+def _cuts(model: str) -> "Callable[[str], bool] | None":
+    """Tell cut captions by the model's tokenizer; a model that is yet to be made has none."""
     from indexer.encoders.names import resolve
-    from indexer.errors import EncoderUnknown
     from trainer.cutting import cuts_of
     from trainer.tuning.scratch import ready_names
 
-    if model in ready_names():
-        return None
-    try:
-        return cuts_of(resolve(model or "builtin", lambda _: None), lambda _: None)
-    except EncoderUnknown:  # a configuration to begin from; a wrong name is told when it is loaded
-        return None
+    from .. import show
+
+    return None if model in ready_names() else cuts_of(resolve(model, show.remark), show.remark)
 
 
 def _seed(asked: int | None, resume: bool, folder: Path) -> int:

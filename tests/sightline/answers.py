@@ -27,6 +27,7 @@ def make_answer(paths: Sequence[Path], *, nothing_matches: bool = False, query: 
         nothing_matches=nothing_matches,
         images=1234,
         encoder="builtin",
+        weights_hash="of other weights",
         seconds=0.5,
     )
 

@@ -8,9 +8,9 @@ from pycocotools import mask as coco
 
 import sightline
 from indexer.encoders.base import upright_rgb
-from indexer.errors import QueryInvalid
+from indexer.errors import QueryInvalid, WeightsUnavailable
 from search.regions import Regions
-from sightline.overlay import heat, overlay, segmentation
+from sightline.overlay import drawing_for, heat, overlay, segmentation
 from sightline.page import page
 from sightline.regions_output import regions_dict, run_lengths
 from sightline.thumbnails import thumbnails
@@ -237,3 +237,8 @@ def test_boxes_are_given_in_shares_of_the_picture():
 def test_run_lengths_are_read_back():
     mask = np.random.default_rng(0).random((13, 17)) > 0.5
     assert np.array_equal(coco.decode(run_lengths(mask)).astype(bool), mask)
+
+
+def test_a_page_of_hits_is_not_drawn_with_other_weights_than_the_library_has(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="indexed with others"):
+        drawing_for(make_answer(make_images(tmp_path), query="dog"))

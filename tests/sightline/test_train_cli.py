@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.encoders.loading import load_encoder
+
 from ..trainer.tuning.models import CONFIG, draw_pairs
 from .conftest import Run
 
@@ -45,6 +47,16 @@ def test_a_new_model_is_trained_and_can_index(run: Run, pairs: Path, config: Pat
     assert indexed.returncode == 0, indexed.stderr
     found = run("search", "a red circle", "--library", place, "--json")
     assert len(found.stdout.splitlines()) > 0
+
+
+def test_the_sigmoid_loss_leaves_a_model_that_encodes(
+    run: Run, pairs: Path, config: Path, tmp_path: Path
+) -> None:
+    options = ("--method", "scratch", "--from", config, "--epochs", "1", "--loss", "sigmoid")
+    done = run("train", pairs, "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    encoder = load_encoder(str(tmp_path / "run"), device="cpu", runtime="torch")
+    assert encoder.encode_texts(["a red circle"]).shape == (1, 32)
 
 
 def test_the_built_in_model_is_tuned_by_its_head(run: Run, pairs: Path, tmp_path: Path) -> None:
@@ -96,6 +108,7 @@ def test_a_head_for_patches_is_trained_and_the_highlighter_uses_it(
         (("{pairs}", "--method", "pacl", "--loss", "sigmoid"), 2, "pacl"),
         (("{pairs}", "--from", "ViT-B-33/laion"), 2, "did you mean"),
         (("{pairs}", "--method", "scratch", "--from", "nothing"), 2, "ready ones: liteclip, small"),
+        (("{pairs}", "--method", "head", "--loss", "sigmoid"), 2, "leave --loss out"),
         (("{pairs}", "--resume"), 2, "holds no run to go on with"),
         (("{pairs}", "--method", "probe"), 2, "fewer than two"),
         (("{pairs}", "--device", "tpu"), 5, "device 'tpu' is unknown"),
@@ -109,3 +122,12 @@ def test_what_cannot_be_done_is_told_in_one_line(
     last = done.stderr.decode().strip().splitlines()[-1]
     assert words in last
     assert done.returncode == code
+
+
+def test_a_folder_with_a_run_is_told_before_the_pairs_are_looked_through(
+    run: Run, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    done = run("train", pairs, "--out", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[0].endswith("go on with --resume, or name another folder")

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from indexer.encoders.loading import load_encoder
-from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, TAUGHT, Round, Run, encode_texts, export, read_data
+from trainer.builtin_data import read_data
+from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, TAUGHT, Round, Run, encode_texts, export
 
 from .teachers import WordTeacher
 

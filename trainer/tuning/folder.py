@@ -40,12 +40,17 @@ class RunFolder:
         for file in (self.checkpoint, self.best):
             file.unlink(missing_ok=True)
 
-    def begin(self, description: Mapping[str, Any], *, resume: bool) -> None:
-        """Make the folder and write what the run is; raises PairsInvalid when there is another run in it."""
-        if not resume and (self.path / SETTINGS_FILE).exists():
+    def check_is_free(self) -> None:
+        """Raise PairsInvalid when there is a run in it."""
+        if (self.path / SETTINGS_FILE).exists():
             raise PairsInvalid(
                 self.path, "there is a run in it already; go on with --resume, or name another folder"
             )
+
+    def begin(self, description: Mapping[str, Any], *, resume: bool) -> None:
+        """Make the folder and write what the run is; raises PairsInvalid when there is another run in it."""
+        if not resume:
+            self.check_is_free()
         self.path.mkdir(parents=True, exist_ok=True)
         self._write_json(SETTINGS_FILE, description)
 

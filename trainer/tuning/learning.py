@@ -17,7 +17,7 @@ from indexer.errors import EncoderError, TrainingFailed
 
 from ..checkpoint import Progress, load_state, save_state
 from ..examples import Example
-from ..learner import has_fast_bfloat16
+from ..learner import LOG_SCALE_MAX, has_fast_bfloat16
 from ..loop import CosineSchedule, make_optimizer
 from .accumulation import backward
 from .folder import RunFolder
@@ -26,7 +26,7 @@ from .lora import add_low_rank
 from .positives import KeyTable
 from .processes import Process
 from .settings import LossName, Method, Settings
-from .trainee import LOG_SCALE_MAX, Inputs, Trainee
+from .trainee import Inputs, Trainee
 from .validation import Score, Validation
 
 CHECKPOINT_SECONDS = 120.0
@@ -48,7 +48,6 @@ class Moment:
     images_per_second: float
     seconds_left: float
     score: Score | None  # the last on validation
-    best: Score | None
     preparing: str = ""  # what is done before learning, to be shown instead of a step and a loss
 
 
@@ -63,7 +62,6 @@ class State:
     best: float = -1.0
     best_epoch: int = 0
     last: Score | None = None
-    best_score: Score | None = None
 
 
 class Learning:
@@ -247,7 +245,7 @@ class Learning:
             state.last = self._validate()
         overall = self._process.agree(state.last.overall if state.last else 0.0)
         if overall > state.best:
-            state.best, state.best_epoch, state.best_score = overall, epoch, state.last
+            state.best, state.best_epoch = overall, epoch
             if self._process.is_first:
                 save_state(self.folder.best, {"model": self.trainee.model.state_dict()})
         if self._process.is_first and state.last is not None:
@@ -286,7 +284,6 @@ class Learning:
                 done.samples / max(1e-9, done.seconds),
                 (self.steps - step - 1) * per_step,
                 self.state.last,
-                self.state.best_score,
             )
         )
 
@@ -314,7 +311,6 @@ class Learning:
             kept["best"],
             kept["best_epoch"],
             _score(kept["last"]),
-            _score(kept["best_score"]),
         )
         self.folder.cut_log(self.state.progress.step)
 
@@ -329,7 +325,6 @@ class Learning:
             "best": state.best,
             "best_epoch": state.best_epoch,
             "last": _values(state.last),
-            "best_score": _values(state.best_score),
         }
 
     def _load_best(self) -> None:

@@ -51,8 +51,8 @@ def joined(device: torch.device) -> Iterator[Process]:
         distributed.destroy_process_group()
 
 
-def local_device(kind: str) -> torch.device:
-    """Give the device of this process: on several GPUs each has its own."""
-    if kind != "cuda":
-        return torch.device(kind)
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+def local_device(chosen: str) -> torch.device:
+    """Give the device of this process: the chosen one, but under torchrun a GPU of its own."""
+    device = torch.device(chosen)
+    rank = os.environ.get("LOCAL_RANK")
+    return device if rank is None or device.type != "cuda" else torch.device("cuda", int(rank))

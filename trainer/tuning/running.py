@@ -66,7 +66,6 @@ class Summary:
     epochs: int
     seconds: float
     probe: tuple[float, float] | None  # accuracy on validation: by texts, and by the probe
-    saved: bool  # whether the folder holds a model that `index` takes
     whole: Score | None = None  # with the method pacl: by the vectors of whole images
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,9 +95,9 @@ def tune(
 
     Raises UsageError, EncoderError and TrainingFailed. A run that was killed goes on with `resume`.
     """
-    if request.method is Method.PACL and request.asked.get("loss") == LossName.SIGMOID:
-        raise UsageError("the method pacl learns by the softmax loss alone; leave --loss out")
-    device = local_device(choose_device(request.device).partition(":")[0])
+    if request.method in (Method.HEAD, Method.PACL) and request.asked.get("loss") == LossName.SIGMOID:
+        raise UsageError(f"the method {request.method} learns by the softmax loss alone; leave --loss out")
+    device = local_device(choose_device(request.device))
     with joined(device) as process:
         return _tune(request, device, process, watch, notify)
 
@@ -142,7 +141,7 @@ def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
         settings = Settings.from_dict(begun["settings"])
         return _trainee(request, settings.seed, notify), settings
     trainee = _trainee(request, int(request.asked.get("seed") or 0), notify)
-    own = read_configuration(request.model)["settings"] if request.method is Method.SCRATCH else {}
+    own = read_configuration(request.model).get("settings", {}) if request.method is Method.SCRATCH else {}
     asked = {**own, **{name: value for name, value in request.asked.items() if value is not None}}
     return trainee, default_settings(request.method, trainee.parameter_count, **asked)
 
@@ -241,7 +240,7 @@ class _Job:
             per_epoch = (time.monotonic() - began) / epoch
             left = (epochs - epoch) * per_epoch
             speed = len(self.request.train) / per_epoch
-            watch(Moment(epoch, epochs, epoch, epochs, loss, rate, speed, left, score, None))
+            watch(Moment(epoch, epochs, epoch, epochs, loss, rate, speed, left, score))
 
         return tell
 
@@ -268,7 +267,6 @@ class _Job:
             aligned.epochs,
             0.0,
             probe=None,
-            saved=True,
             whole=whole,
         )
 
@@ -289,13 +287,16 @@ class _Job:
             epochs=epochs,
             seconds=0.0,
             probe=None,
-            saved=True,
         )
 
     def _probe(self) -> Summary:
         classes = sorted({example.label for example in self.request.train if example.label is not None})
         if len(classes) < 2:
             raise PairsInvalid(None, "a probe tells classes apart, and these pairs have fewer than two")
+        if not any(example.label in classes for example in self.validation.examples):
+            raise PairsInvalid(
+                None, "no validation image is of a class that is learned; give others with --val"
+            )
         probe = self._fit_probe(classes)
         np.savez(
             self.folder.path / PROBE_FILE,
@@ -305,9 +306,7 @@ class _Job:
         )
         score = self.validation.score(self.trainee)
         told = self._by_texts(classes), self._by_probe(classes, probe)
-        return Summary(
-            self.folder.path, Method.PROBE, score, score, None, (), 1.0, 0, 0.0, probe=told, saved=False
-        )
+        return Summary(self.folder.path, Method.PROBE, score, score, None, (), 1.0, 0, 0.0, probe=told)
 
     def _fit_probe(self, classes: list[str]) -> LinearProbe:
         learned = tuple(example for example in self.request.train if example.label is not None)
@@ -340,7 +339,7 @@ def _preparing(watch: Watch) -> Callable[[int, int], None]:
         first.append(done)
         speed = (done - first[0]) / max(1e-9, time.monotonic() - began)
         left = (of - done) / speed if speed else 0.0
-        watch(Moment(done, of, 0, 0, 0.0, 0.0, speed, left, None, None, preparing="encoding patches"))
+        watch(Moment(done, of, 0, 0, 0.0, 0.0, speed, left, None, preparing="encoding patches"))
 
     return tell
 

@@ -4,23 +4,27 @@ import json
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders.names import architecture_config, architectures
+from indexer.encoders.names import BUILTIN_FOLDER, CONFIG_FILE, architecture_config, architectures
 from indexer.errors import EncoderUnknown
 
+SMALL = "small"  # the shape of the built-in model
 _FOLDER = Path(__file__).parent / "configurations"
 
 
 def ready_names() -> list[str]:
     """Give the names of the configurations that come with the product."""
-    return sorted(path.stem for path in _FOLDER.glob("*.json"))
+    return sorted([SMALL, *(path.stem for path in _FOLDER.glob("*.json"))])
 
 
 def read_configuration(name: str) -> dict[str, Any]:
     """Read a configuration: a ready one, a JSON file, or one of open_clip's architectures.
 
-    It has open_clip's `model_cfg` and `preprocess_cfg`, and `settings` that suit it. Raises EncoderUnknown.
+    It has open_clip's `model_cfg`, and where there are any `preprocess_cfg` and `settings` that suit it.
+    Raises EncoderUnknown.
     """
     file = _FOLDER / f"{name}.json" if name in ready_names() else Path(name)
+    if name == SMALL:
+        file = BUILTIN_FOLDER / CONFIG_FILE
     if name in architectures():
         return _of_architecture(name)
     try:

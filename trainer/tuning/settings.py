@@ -90,4 +90,5 @@ def default_settings(method: Method, parameters: int, **asked: Any) -> Settings:
         own |= {"epochs": 40, "batch_size": 1024, "patience": 10}
     elif method is Method.LORA:
         own |= {"weight_decay": 0.01}
-    return Settings(method, **{**own, **{name: value for name, value in asked.items() if value is not None}})
+    own |= {name: value for name, value in asked.items() if value is not None}
+    return Settings(method, **own | {"loss": LossName(own.get("loss", LossName.SOFTMAX))})

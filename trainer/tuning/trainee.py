@@ -29,12 +29,12 @@ from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE, own_rules, text_f
 from indexer.encoders.tokenizer import TextTokenizer
 from indexer.records import Preprocessing, Vectors
 
+from ..learner import LOG_SCALE_MAX
 from ..losses import sigmoid_contrastive, weighted_contrastive
 from ..vocabulary import learn_vocabulary
 from .settings import LossName
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
-LOG_SCALE_MAX = 4.6052  # ln 100, as CLIP has it (arXiv 2103.00020, section 2.5)
 SIGMOID_SCALE, SIGMOID_BIAS = 10.0, -10.0  # where SigLIP begins (arXiv 2303.15343, section 3.2)
 ENCODED_AT_ONCE = 128
 
