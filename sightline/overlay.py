@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from indexer.errors import WeightsUnavailable
+from indexer.errors import EncoderError
 from search.regions import NONE, PRESENT_MIN, RegionBox, Regions, load_highlighter
 from search.results import SearchAnswer
 
@@ -58,12 +58,15 @@ def drawing_for(
 ) -> Callable[[Image.Image], Image.Image]:
     """Give what draws on an image where the words of an answer's query match, by the answer's own model.
 
-    Raises WeightsUnavailable when the model of that name has other weights by now.
+    Raises EncoderError when the model of that name has other weights by now.
     """
     texts = [str(part.text) for part in answer.query.texts if part.weight > 0]
     highlighter = load_highlighter(answer.encoder, notify=notify)
     if highlighter.weights_hash != answer.weights_hash:
-        raise WeightsUnavailable(answer.encoder, "this library was indexed with others; index it again")
+        raise EncoderError(
+            f"{answer.encoder} has other weights now than when this library was indexed, so its maps would "
+            "not be of this answer; bring the library up to date with: sightline index FOLDER"
+        )
 
     def draw(image: Image.Image) -> Image.Image:
         regions = highlighter.find(image, texts)

@@ -8,7 +8,7 @@ from pycocotools import mask as coco
 
 import sightline
 from indexer.encoders.base import upright_rgb
-from indexer.errors import QueryInvalid, WeightsUnavailable
+from indexer.errors import EncoderError, QueryInvalid
 from search.regions import Regions
 from sightline.overlay import drawing_for, heat, overlay, segmentation
 from sightline.page import page
@@ -240,5 +240,5 @@ def test_run_lengths_are_read_back():
 
 
 def test_a_page_of_hits_is_not_drawn_with_other_weights_than_the_library_has(tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="indexed with others"):
+    with pytest.raises(EncoderError, match="other weights now"):
         drawing_for(make_answer(make_images(tmp_path), query="dog"))
