@@ -126,6 +126,7 @@ def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
         perceptual_hash=fingerprint,
         perceptual_quality=quality,
         features=local_features(image),
+        pixel_hash=source.pixel_hash,
     )
     return DecodedImage(file, facts, prepare(image, rules.preprocessing))
 
@@ -146,6 +147,7 @@ def _open(path: Path, rules: DecodeRules) -> tuple[Image.Image, SourceFacts, byt
         target=_target(rules.preprocessing),
         max_megapixels=rules.max_megapixels,
         name=path.name,
+        hash_pixels=True,
     )
     return image, facts, digest
 

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 PDQ_SIDE: Final = 64  # PDQ judges an image by 64 x 64 luminances
 PDQ_FINE: Final = 4  # samples a side within each of them, for its tent filter
 PDQ_WAVES: Final = 16  # and keeps the 16 x 16 slowest waves
+ROWS_AT_ONCE: Final = 256
 YEAR_MIN: Final = 1826  # the first photograph
 TEXT_CHARACTERS_MAX: Final = 120
 
@@ -35,6 +36,15 @@ def content_hash(path: Path) -> bytes:
     """Hash all bytes of a file with SHA-256, in constant memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def pixel_hash(image: Image.Image) -> bytes:
+    """Hash all pixels of an upright RGB image and its size, with SHA-256; the container does not matter."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
+    for top in range(0, image.height, ROWS_AT_ONCE):  # a second copy of all pixels would be large
+        strip = image.crop((0, top, image.width, min(top + ROWS_AT_ONCE, image.height)))
+        digest.update(strip.tobytes())
+    return digest.digest()
 
 
 def perceptual_hash(image: Image.Image) -> tuple[bytes, int]:

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from . import raw
 from .colours import to_rgb, to_scalable
-from .fingerprint import ExifFacts, read_exif
+from .fingerprint import ExifFacts, pixel_hash, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
@@ -26,6 +26,8 @@ MEGAPIXELS_ADVICE: Final = "raise it with --max-megapixels"
 MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling down hides how it was reduced
 SEEN_SIDE: Final = 256  # samples a side are enough to judge that
 SEEN_MIN: Final = 0.05  # of the rows; below this a damaged image shows nothing a person would look for
+
+PIXELS_HASHED_MAX: Final = 50_000_000  # whole in RGB beside what the decoder holds, within a worker's memory
 
 # Deflate packs 1,032 to 1 at most, of 8 pixels to a byte at most; these formats have nothing stronger.
 PIXELS_PER_BYTE_MAX: Final = 20_000
@@ -65,6 +67,7 @@ class SourceFacts:
     camera: str | None
     latitude: float | None
     longitude: float | None
+    pixel_hash: bytes | None = None  # when asked for, where all pixels were decoded anyway
 
 
 def open_upright(
@@ -73,6 +76,7 @@ def open_upright(
     target: tuple[int, int] | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
     name: str = "",
+    hash_pixels: bool = False,
 ) -> tuple[Image.Image, SourceFacts]:
     """Decode to upright RGB as a viewer shows it; raise Undecodable with the reason.
 
@@ -80,7 +84,7 @@ def open_upright(
     The format is judged by content; only RAW needs its name, taken from the path or from `name`.
     """
     enough = None if target is None else MARGIN * max(target)
-    request = _Request(source, enough, max_megapixels)
+    request = _Request(source, enough, max_megapixels, hash_pixels)
     head = request.head
     if extension(name or getattr(source, "name", "")) in RAW_EXTENSIONS:
         opened = _open_raw(request)
@@ -97,6 +101,7 @@ class _Request:
     source: Path | bytes
     enough: int | None  # the shorter side the result must have, if the image has it
     max_megapixels: float
+    hash_pixels: bool
 
     @property
     def size(self) -> int:
@@ -186,7 +191,13 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
         image = _finish(opened, request.enough)
         if lenient:
             _check_seen(image)
-        return _upright(image, full_size, exif, "JPEG" if opened.format == "MPO" else kind)
+        upright, facts = _upright(image, full_size, exif, "JPEG" if opened.format == "MPO" else kind)
+        if not request.hash_pixels or drafted or full_size[0] * full_size[1] > PIXELS_HASHED_MAX:
+            return upright, facts
+        whole = upright
+        if upright.size != (facts.width, facts.height):
+            whole, _ = _upright(_finish(opened, None), full_size, exif, kind)
+        return upright, replace(facts, pixel_hash=pixel_hash(whole))
 
 
 def _formats(kind: str) -> list[str]:
@@ -322,4 +333,4 @@ def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
         image = _finish(developed.image, request.enough)
         upright, facts = _upright(image, developed.image.size, developed.exif, "RAW")
     size = (developed.width, developed.height)
-    return upright, SourceFacts(*size, *(getattr(facts, f) for f in list(SourceFacts.__slots__)[2:]))
+    return upright, SourceFacts(*size, *(getattr(facts, f) for f in list(SourceFacts.__slots__)[2:7]))

@@ -45,6 +45,7 @@ class ImageFacts:
     perceptual_hash: bytes | None  # PDQ, 256 bits as 32 bytes
     perceptual_quality: int | None  # PDQ's own 0 to 100; below 50 the hash says little
     features: Features | None = field(default=None, compare=False)  # marks to find parts of it by
+    pixel_hash: bytes | None = None  # of all upright pixels, 32 bytes; None where they came reduced
 
 
 @dataclass(frozen=True, slots=True)

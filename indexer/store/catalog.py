@@ -218,6 +218,14 @@ def live_fingerprints(connection: Connection) -> Iterator[tuple[int, bytes | Non
     result.close()
 
 
+def live_pixel_hashes(connection: Connection) -> list[tuple[int, bytes]]:
+    """Give id and pixel hash of each content that a file holds and that has one, in the order of ids."""
+    query = select(content.c.id, content.c.pixel_sha256).where(
+        content.c.orphaned_at.is_(None), content.c.pixel_sha256.is_not(None)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(content.c.id))]
+
+
 def filtered_ids(connection: Connection, filters: Filters, library: Path) -> Ids | None:
     """Give the contents that pass the filters, in order; None when all do."""
     conditions = filter_conditions(connection, filters, library)
@@ -264,6 +272,7 @@ def _stored_image(row: Row[Any], roots: dict[int, Path]) -> StoredImage:
         longitude=row.longitude,
         size=row.size,
         mtime_ns=row.mtime_ns,
+        pixel_hash=row.pixel_sha256,
     )
 
 

@@ -165,6 +165,7 @@ def _content_row(facts: ImageFacts, byte_size: int) -> dict[str, Any]:
         "longitude": facts.longitude,
         "perceptual_hash": facts.perceptual_hash,
         "perceptual_quality": facts.perceptual_quality,
+        "pixel_sha256": facts.pixel_hash,
     }
 
 

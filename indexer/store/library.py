@@ -198,6 +198,13 @@ class LibraryReader:
         quality = np.fromiter((row[2] or 0 if row[1] else 0 for row in rows), np.int64, len(rows))
         return ids, hashes, quality
 
+    def pixel_hashes(self) -> tuple[Ids, NDArray[np.uint8]]:
+        """Give the ids, in order, of all live contents whose pixels were hashed, and the hashes (n, 32)."""
+        with self.reading() as connection:
+            rows = catalog.live_pixel_hashes(connection)
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, np.frombuffer(b"".join(row[1] for row in rows), np.uint8).reshape(-1, 32)
+
     def local_features(self) -> tuple[Ids, Ids, Features]:
         """Give the marks of all live contents that have them: ids in order, how many each has, all marks."""
         with self.reading() as connection:

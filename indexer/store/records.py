@@ -40,6 +40,7 @@ class StoredImage:
     longitude: float | None
     size: int  # bytes
     mtime_ns: int
+    pixel_hash: bytes | None = None  # of all upright pixels; None where indexing did not see them all
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 from .names import decode_name, encode_name
 
-REVISIONS = ("0001", "0002")  # of migrations/, oldest first; a test compares
+REVISIONS = ("0001", "0002", "0003")  # of migrations/, oldest first; a test compares
 HEAD = REVISIONS[-1]
 
 _NAMES = {  # Alembic can only change what has a name
@@ -82,6 +82,7 @@ content = Table(
     Column("perceptual_hash", LargeBinary(32)),
     Column("perceptual_quality", Integer),
     Column("orphaned_at", BigInteger),  # seconds since 1970; null while a file has this content
+    Column("pixel_sha256", LargeBinary(32)),  # of the upright pixels; null where not all were decoded
     UniqueConstraint("sha256"),
     Index(None, "byte_size"),
     Index(None, "camera"),

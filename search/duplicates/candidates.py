@@ -19,6 +19,7 @@ HASH_QUALITY_MIN = 50  # PDQ's own advice: below, a hash says little
 HASH_DISTANCE_MAX = 31  # of 256 bits, PDQ's customary limit
 TURNED_DISTANCE_MAX = 47  # a turned hash is worked out from the bits alone, which costs a few
 HASH_NEIGHBOURS_MAX = 100  # per image and turn
+EQUAL_NEIGHBOURS = 100  # per image, to each side
 MULTI_HASH_FROM = 300_000  # images; below, looking at all hashes is as quick (measured: technique page, D)
 BLOCK = 1024  # queries at once
 NEIGHBOURS = 64  # per image
@@ -58,6 +59,22 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.first)
+
+
+def equal_pairs(hashes: Hashes, *, asking: Asking = None) -> Iterator[Candidates]:
+    """Yield the pairs of rows with the same hash; of very many equal ones each with those next to it."""
+    order = np.lexsort(hashes.T[::-1])
+    same = (hashes[order[1:]] == hashes[order[:-1]]).all(axis=1)
+    run = np.cumsum(np.r_[True, ~same]) if len(order) else np.empty(0, np.int64)
+    for step in range(1, min(EQUAL_NEIGHBOURS, len(order) - 1) + 1):
+        nth = np.flatnonzero(run[step:] == run[:-step])
+        if not len(nth):
+            return
+        one, other = order[nth], order[nth + step]
+        if asking is not None:
+            wanted = np.isin(one, asking) | np.isin(other, asking)
+            one, other = one[wanted], other[wanted]
+        yield unmeasured(np.minimum(one, other), np.maximum(one, other))
 
 
 def hash_pairs(

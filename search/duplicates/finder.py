@@ -12,7 +12,15 @@ from indexer.store.library import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
 
-from .candidates import CROWD_RATIO, SCENE_CROWD_RATIO, Candidates, hash_pairs, merged, vector_pairs
+from .candidates import (
+    CROWD_RATIO,
+    SCENE_CROWD_RATIO,
+    Candidates,
+    equal_pairs,
+    hash_pairs,
+    merged,
+    vector_pairs,
+)
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pairs_of
 from .keeping import Keep, is_protected, order_to_keep
@@ -229,6 +237,9 @@ def find_candidates(
     progress("comparing hashes", 0, len(ids))
     rows = None if asking is None else _rows_in(ids, asking)
     parts = list(hash_pairs(hashes, quality, turned=question.turned, asking=rows))
+    pixel_ids, pixels = reader.pixel_hashes()
+    rows = None if asking is None else _rows_in(pixel_ids, asking)
+    parts += [_renumbered(part, _rows_in(ids, pixel_ids)) for part in equal_pairs(pixels, asking=rows)]
     progress("comparing marks", 0, len(ids))
     mark_ids, counts, marks = reader.local_features()
     rows = None if asking is None else _rows_in(mark_ids, asking)

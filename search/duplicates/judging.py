@@ -5,7 +5,6 @@ or vectors proposed, is matched by its details: features and cells. The bars bel
 benchmarks/duplicates_quality.py (docs/decisions.md tells the figures).
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.fingerprint import pixel_hash
 from indexer.opening import Undecodable, open_upright
 from indexer.store.records import StoredImage
 
@@ -26,6 +26,8 @@ SCENE_INLIERS_MIN = 15  # features that agree, for the same scene with something
 SKETCHES_KEPT = 2_000  # about 500 MB
 PAIRS_AT_ONCE = 512
 SAME_PIXELS_DISTANCE_MAX = 10  # bits that decoders reduced differently may make of equal pixels
+
+SAME_PIXELS = Match(inliers=0, agreement=1.0, covers_first=1.0, covers_second=1.0, turned="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Judge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[DuplicatePair | None]:
         """Give for each pair what it is, None when no duplicate; a picture that cannot be read is in none."""
-        contents = {content for pair in pairs for content in (pair.first, pair.second)}
+        contents = {content for pair in pairs if not self._equal(pair) for content in pair.key}
         missing = [content for content in sorted(contents) if content not in self._sketches]
         for content, taken in zip(missing, self._pool.map(self._sketch, missing), strict=True):
             self._sketches[content] = taken
@@ -96,7 +98,12 @@ class Judge:
 
     def could_read(self, pair: Pair) -> bool:
         """Tell whether both pictures of a pair that was just judged could be looked at."""
-        return all(self._sketches.get(content) is not None for content in pair.key)
+        return self._equal(pair) or all(self._sketches.get(content) is not None for content in pair.key)
+
+    def _equal(self, pair: Pair) -> bool:
+        """Tell whether indexing saw the same pixels in both."""
+        one, other = (self._images[content][0].pixel_hash for content in pair.key)
+        return one is not None and one == other
 
     def _sketch(self, content: int) -> Sketch | None:
         for image in self._images.get(content, ()):
@@ -110,6 +117,8 @@ class Judge:
         return None
 
     def _judge(self, pair: Pair) -> DuplicatePair | None:
+        if self._equal(pair):
+            return _pair(pair, Level.PIXEL, SAME_PIXELS)
         first, second = self._sketches[pair.first], self._sketches[pair.second]
         if first is None or second is None:
             return None
@@ -142,7 +151,7 @@ class Judge:
         if pair.hash_distance is None or pair.hash_distance > SAME_PIXELS_DISTANCE_MAX:
             return False
         try:
-            return pixel_hash(one.path) == pixel_hash(other.path)
+            return _pixels_of(one) == _pixels_of(other)
         except (
             Undecodable,
             OSError,
@@ -150,10 +159,9 @@ class Judge:
             return False
 
 
-def pixel_hash(path: Path) -> bytes:
-    """Hash all decoded, upright pixels and their size; equal ones agree, whatever the container."""
-    image, _ = open_upright(path)
-    return hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).digest()
+def _pixels_of(image: StoredImage) -> bytes:
+    """Hash all pixels; large JPEGs were decoded reduced when they were indexed."""
+    return image.pixel_hash or pixel_hash(open_upright(image.path)[0])
 
 
 def _level_of(found: Match, bars: Bars) -> Level | None:
@@ -180,7 +188,7 @@ def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
         pair.first,
         pair.second,
         level,
-        _confidence(found, pair),
+        1.0 if level is Level.PIXEL else _confidence(found, pair),
         Evidence(**shared, covered=found.covers_first, framed=found.framed_first),  # type: ignore[arg-type]
         Evidence(**shared, covered=found.covers_second, framed=found.framed_second),  # type: ignore[arg-type]
     )

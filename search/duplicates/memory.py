@@ -14,7 +14,7 @@ from indexer.store.pairs import StoredPair
 from .judging import Pair
 from .records import DuplicatePair, Evidence, Level
 
-SCOPES = "2: "  # begins the scopes of this program; count up when candidates or judgement change
+SCOPES = "3: "  # begins the scopes of this program; count up when candidates or judgement change
 
 
 class Memory:

@@ -256,6 +256,40 @@ def test_reduced_decoding_hardly_changes_the_pixels(tmp_path: Path) -> None:
     assert np.abs(outcome.pixels.astype(float) - full).mean() < 1.5
 
 
+def pixel_hash_of(source: bytes) -> bytes | None:
+    _, facts = open_upright(source, target=(64, 64), hash_pixels=True)
+    return facts.pixel_hash
+
+
+def test_equal_pixels_have_one_hash_whatever_file_and_direction_they_lie_in() -> None:
+    image = noise((640, 400))
+    sideways = Image.Exif()
+    sideways[ExifTags.Base.Orientation] = 6
+    files = [
+        encoded(image, "PNG"),
+        encoded(image, "BMP"),
+        encoded(image, "TIFF", compression="tiff_lzw"),
+        encoded(image, "WEBP", lossless=True),
+        encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG", exif=sideways),
+    ]
+    assert len({pixel_hash_of(file) for file in files}) == 1
+    assert None not in {pixel_hash_of(file) for file in files}
+
+
+def test_one_other_pixel_or_shape_is_another_hash() -> None:
+    image = noise((640, 400))
+    changed = image.copy()
+    changed.putpixel((639, 399), (0, 0, 0))
+    narrow = Image.frombytes("RGB", (400, 640), image.tobytes())
+    hashes = {pixel_hash_of(encoded(each, "PNG")) for each in (image, changed, narrow)}
+    assert len(hashes) == 3
+
+
+def test_jpeg_that_came_reduced_has_no_pixel_hash() -> None:
+    assert pixel_hash_of(encoded(noise((4000, 3000)), "JPEG")) is None
+    assert pixel_hash_of(encoded(noise((160, 120)), "JPEG")) is not None
+
+
 def test_query_and_index_see_the_same_pixels(photos: list[FoundFile]) -> None:
     pixels, digest = query_image(photos[0].path, RULES.preprocessing)
     outcome = decode_file(photos[0], RULES)

@@ -1,3 +1,4 @@
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -26,7 +27,7 @@ NEXT_REVISION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "0004", "0003", None, None
 
 def upgrade() -> None:
     op.add_column("content", sa.Column("stars", sa.Integer()))
@@ -37,7 +38,7 @@ def upgrade() -> None:
 def later_scripts(folder: Path, more: str = "pass") -> Path:
     """Our migrations and one more."""
     shutil.copytree(migrate.scripts_folder(), folder)
-    (folder / "versions" / "0003_stars.py").write_text(NEXT_REVISION.format(more=more))
+    (folder / "versions" / "0004_stars.py").write_text(NEXT_REVISION.format(more=more))
     return folder
 
 
@@ -45,7 +46,7 @@ def upgrade(library: Path, scripts: Path) -> None:
     engine = engine_to_write(library)
     with engine.connect() as connection:
         try:
-            migrate.upgrade(connection, library, scripts=scripts, known=("0001", "0002", "0003"))
+            migrate.upgrade(connection, library, scripts=scripts, known=("0001", "0002", "0003", "0004"))
         finally:
             connection.rollback()
     engine.dispose()
@@ -74,7 +75,8 @@ def test_the_tables_have_the_same_sql_as_the_schema(library: Path, tmp_path: Pat
     )
     plain, migrated = (
         {
-            name: sorted(line.strip(", \t") for line in str(sql).splitlines())
+            # A column that was added later stands on the last one's line.
+            name: sorted(part.strip() for part in re.split("[\n,]", str(sql)) if part.strip(" )"))
             for name, sql in ask(file, question)
         }
         for file in (tmp_path / "plain.sqlite", catalog_file(library))
@@ -92,11 +94,11 @@ def test_the_program_knows_all_revisions() -> None:
 def test_an_upgrade_keeps_everything_and_leaves_a_copy_of_before(library: Path, tmp_path: Path) -> None:
     before = ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id")
     upgrade(library, later_scripts(tmp_path / "100% later"))
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
     assert ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id") == before
     [copy] = (library / "backups").iterdir()
-    assert copy.name.startswith("catalog-0002-")
-    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert copy.name.startswith("catalog-0003-")
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert ask(copy, "SELECT id, sha256 FROM content ORDER BY id") == before
 
 
@@ -116,7 +118,7 @@ def test_a_failed_upgrade_leaves_the_catalog_as_it_was(library: Path, tmp_path: 
     with pytest.raises(ZeroDivisionError):
         upgrade(library, later_scripts(tmp_path / "later", more="1 / 0"))
     assert ask(catalog_file(library), "SELECT sql FROM sqlite_master ORDER BY name") == before
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
@@ -127,7 +129,7 @@ def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
 def test_a_newer_catalog_is_refused_with_the_remedy(library: Path, tmp_path: Path) -> None:
     upgrade(library, later_scripts(tmp_path / "later"))
     for opening in (open_library, lambda path: open_for_writing(path, create=False)):
-        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0003.*pip install --upgrade"):
+        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0004.*pip install --upgrade"):
             opening(library)
     assert ask(catalog_file(library), "SELECT count(*) FROM content") == [(60,)]
 
@@ -138,11 +140,11 @@ def test_an_older_catalog_is_upgraded_by_the_first_who_opens_it(
     """Ours is the older one for a program that knows one revision more."""
     scripts = later_scripts(tmp_path / "later")
     monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(schema, "HEAD", "0003")
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "HEAD", "0004")
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003", "0004"))
     with open_library(library) as reader:
         assert reader.default_encoder().images == 60
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
     assert len(list((library / "backups").iterdir())) == 1
 
 
@@ -172,6 +174,7 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
     assert sorted(path.name for path in (packaged / "versions").glob("*.py")) == [
         "0001_first_tables.py",
         "0002_duplicates.py",
+        "0003_pixel_hash.py",
     ]
     script = f"""
 from pathlib import Path

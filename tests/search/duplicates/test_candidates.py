@@ -4,10 +4,12 @@ from PIL import Image, ImageOps
 
 from indexer.fingerprint import perceptual_hash
 from search.duplicates.candidates import (
+    EQUAL_NEIGHBOURS,
     HASH_NEIGHBOURS_MAX,
     TURNS,
     Candidates,
     Turn,
+    equal_pairs,
     hash_pairs,
     merged,
     turn_hashes,
@@ -45,6 +47,25 @@ def test_a_turned_hash_is_nearly_that_of_the_turned_picture(name: str, turn: Tur
     image = photo(name)
     worked_out = turn_hashes(pdq(image)[None], turn)[0]
     assert bits_apart(worked_out, pdq(turned(image, turn))) <= 24
+
+
+def test_equal_pairs_are_those_that_comparing_all_with_all_finds() -> None:
+    hashes = np.random.default_rng(2).integers(0, 256, (9, 32), dtype=np.uint8)[
+        [0, 1, 2, 1, 3, 1, 4, 4, 5, 6, 7, 8]
+    ]
+    assert pairs(merged(list(equal_pairs(hashes)))) == {(1, 3), (1, 5), (3, 5), (6, 7)}
+    assert pairs(merged(list(equal_pairs(hashes, asking=np.array([5]))))) == {(1, 5), (3, 5)}
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_image_or_none_has_no_equal(count: int) -> None:
+    assert not list(equal_pairs(np.zeros((count, 32), np.uint8)))
+
+
+def test_a_thousand_equal_images_make_no_half_a_million_pairs() -> None:
+    found = merged(list(equal_pairs(np.zeros((1000, 32), np.uint8))))
+    assert len(found) < 1000 * EQUAL_NEIGHBOURS
+    assert len(np.unique(np.r_[found.first, found.second])) == 1000
 
 
 def test_hash_pairs_are_those_that_comparing_all_with_all_finds() -> None:

@@ -72,6 +72,22 @@ def test_each_level_holds_those_before_it(reader: LibraryReader) -> None:
     assert found(find_duplicates(reader, Question(Level.NEAR))) == exact | pixel | near
 
 
+def test_pictures_without_any_detail_are_found_by_their_pixels(tmp_path: Path) -> None:
+    """Blank pages have no perceptual hash, no marks and all the same vector."""
+    (tmp_path / "pages").mkdir()
+    for shade in (250, 251):
+        blank = Image.new("RGB", (300, 200), (shade, shade, shade))
+        blank.save(tmp_path / "pages" / f"{shade}.png")
+        blank.save(tmp_path / "pages" / f"{shade}.bmp")
+    place = tmp_path / "photos.library"
+    index_folders(place, [tmp_path / "pages"], IndexSettings(model="builtin", device="cpu", workers=1))
+    with open_library(place) as reader:
+        report = find_duplicates(reader, Question(Level.PIXEL))
+    kept_and_gone = {frozenset((keep, *gone)) for keep, gone in found(report).items()}
+    assert kept_and_gone == {frozenset((f"{shade}.png", f"{shade}.bmp")) for shade in (250, 251)}
+    assert {member.confidence for group in report.groups for member in group.members} == {1.0}
+
+
 def test_a_member_says_why_it_is_one_and_how_sure(reader: LibraryReader) -> None:
     report = find_duplicates(reader, Question(Level.NEAR))
     (small,) = [m for g in report.groups for m in g.members if m.image.path.name == "small cat.jpg"]
