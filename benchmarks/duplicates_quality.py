@@ -192,7 +192,7 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
     with open_library(library) as reader:
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
-        candidates, _ = find_candidates(reader, question)
+        candidates = find_candidates(reader, question)
         found = list(find_pairs(reader, question, images))
     seconds = time.perf_counter() - began
     names = {
@@ -211,11 +211,13 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
 def proposed(library: Path, numbers: list[str]) -> tuple[int, int, float]:
     """Count originals' edits that are candidates, of how many, and false candidates an image."""
     with open_library(library) as reader:
-        candidates, ids = find_candidates(reader, Question(Level.NEAR, turned=True))
+        candidates = find_candidates(reader, Question(Level.NEAR, turned=True))
+        ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
-    names = [images[content][0].path.name for content in ids.tolist()]
-    pairs = [(names[a], names[b]) for a, b in zip(candidates.first, candidates.second, strict=True)]
-    photo_of = {name: name.split("-")[0] if "-" in name else name for name in names}
+    names = {content: copies[0].path.name for content, copies in images.items()}
+    contents = zip(candidates.first.tolist(), candidates.second.tolist(), strict=True)
+    pairs = [(names[a], names[b]) for a, b in contents]
+    photo_of = {name: name.split("-")[0] if "-" in name else name for name in names.values()}
     true = [pair for pair in pairs if photo_of[pair[0]] == photo_of[pair[1]]]
     right = sum("original" in "".join(pair) for pair in true)
     return right, len(numbers) * len(EDITS), (len(pairs) - len(true)) / len(names)

@@ -119,10 +119,11 @@ def measure(library: Path, *, turned: bool) -> None:
         stages.append((what, time.perf_counter() - began))
 
     with open_library(library) as reader:
-        candidates, ids = find_candidates(reader, Question(turned=turned), progress=note)
+        candidates = find_candidates(reader, Question(turned=turned), progress=note)
+        ids, _, _ = reader.fingerprints()
     seconds = time.perf_counter() - began
     copies = {
-        number
+        int(ids[number])
         for number in range(COPY_EVERY, len(ids))
         if (number % AT_ONCE) % COPY_EVERY == 0 and number % AT_ONCE
     }

@@ -86,6 +86,6 @@ def pack(features: Features) -> bytes:
     return features.tobytes()
 
 
-def unpack(stored: bytes) -> Features:
+def unpack(stored: bytes | bytearray) -> Features:
     """Read what `pack` wrote."""
     return np.frombuffer(stored, FEATURE)

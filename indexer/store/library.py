@@ -220,10 +220,15 @@ class LibraryReader:
         with self.reading() as connection:
             return pairs.incomplete(connection, encoder.id)
 
-    def compared(self, scope: str) -> tuple[Ids, list[StoredPair]]:
-        """Give the contents that searches of this scope have compared, in order, and the pairs they kept."""
+    def compared(self, scope: str) -> Ids:
+        """Give the contents that searches of this scope have compared, in order."""
         with self.reading() as connection:
-            return pairs.get_compared(connection, scope), list(pairs.get_pairs(connection, scope))
+            return pairs.get_compared(connection, scope)
+
+    def pairs(self, scope: str) -> Iterator[StoredPair]:
+        """Yield the pairs that searches of this scope have kept."""
+        with self.reading() as connection:
+            yield from pairs.get_pairs(connection, scope)
 
     def set_apart(self) -> set[frozenset[bytes]]:
         """Give the pairs of contents that the user said are no duplicates."""

@@ -6,11 +6,11 @@ that are new to it.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from ..features import FEATURE, Features, pack, unpack
@@ -19,6 +19,8 @@ from . import schema
 from .catalog import ROWS_AT_ONCE, portions
 
 compared, content, local_feature = schema.compared, schema.content, schema.local_feature
+PAIRS_AT_ONCE = 10_000
+
 not_duplicate, pair = schema.not_duplicate, schema.pair
 
 
@@ -37,12 +39,19 @@ class StoredPair:
 
 def get_features(connection: Connection) -> tuple[Ids, Ids, Features]:
     """Give the marks of all live contents that have them: ids in order, how many each has, and all marks."""
-    query = select(local_feature).join(content, content.c.id == local_feature.c.content_id)
-    query = query.where(content.c.orphaned_at.is_(None)).order_by(local_feature.c.content_id)
-    rows = connection.execute(query).all()
-    ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    counts = np.fromiter((len(row[1]) // FEATURE.itemsize for row in rows), np.int64, len(rows))
-    return ids, counts, unpack(b"".join([row[1] for row in rows]))
+    columns = (local_feature.c.content_id, func.length(local_feature.c.marks), local_feature.c.marks)
+    live = content.c.orphaned_at.is_(None)
+
+    def query(*wanted: ColumnElement[Any]) -> CursorResult[Any]:
+        joined = select(*wanted).join(content, content.c.id == local_feature.c.content_id).where(live)
+        return connection.execute(joined.order_by(local_feature.c.content_id))
+
+    sizes = np.array(query(*columns[:2]).all(), np.int64).reshape(-1, 2)
+    ends = np.cumsum(sizes[:, 1])
+    packed = bytearray(int(ends[-1]) if len(ends) else 0)  # a million pictures have a gigabyte of them
+    for end, (marks,) in zip(ends.tolist(), query(columns[2]).yield_per(ROWS_AT_ONCE), strict=True):
+        packed[end - len(marks) : end] = marks
+    return sizes[:, 0], sizes[:, 1] // FEATURE.itemsize, unpack(packed)
 
 
 def without_features(connection: Connection) -> Ids:
@@ -88,14 +97,15 @@ def get_pairs(connection: Connection, scope: str) -> Iterator[StoredPair]:
 
 def put_pairs(connection: Connection, scope: str, pairs: Iterable[StoredPair]) -> None:
     """Keep pairs, or what is newly known of them; those of contents that are gone by now are left out."""
-    pairs = list(pairs)
-    here = _existing(connection, {id for pair in pairs for id in (pair.first, pair.second)})
-    rows = [_pair_row(scope, pair) for pair in pairs if pair.first in here and pair.second in here]
-    if rows:
-        row = insert(pair)
-        changed = {name: row.excluded[name] for name in ("judged", "answer")}
-        keys = ["scope", "first_id", "second_id"]
-        connection.execute(row.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    row = insert(pair)
+    changed = {name: row.excluded[name] for name in ("judged", "answer")}
+    statement = row.on_conflict_do_update(index_elements=["scope", "first_id", "second_id"], set_=changed)
+    remaining = iter(pairs)
+    while some := list(islice(remaining, PAIRS_AT_ONCE)):
+        here = _existing(connection, {id for pair in some for id in (pair.first, pair.second)})
+        rows = [_pair_row(scope, pair) for pair in some if pair.first in here and pair.second in here]
+        if rows:
+            connection.execute(statement, rows)
 
 
 def _pair_row(scope: str, pair: StoredPair) -> dict[str, Any]:

@@ -49,7 +49,7 @@ TURNS = tuple(Turn(mirrored, quarters) for mirrored in (False, True) for quarter
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs worth a look at their pixels, as rows of what was asked about; first < second in each."""
+    """Pairs worth a look at their pixels, as rows of what was asked about or as contents; first < second."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -59,6 +59,18 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def chosen(self, rows: NDArray[np.bool_] | slice) -> "Candidates":
+        """Give some of them."""
+        return Candidates(*(getattr(self, name)[rows] for name in Candidates.__slots__))
+
+    def row_of(self, first: int, second: int) -> int:
+        """Look a pair up in what is in order, as `merged` gives it; raises KeyError."""
+        begin, end = np.searchsorted(self.first, [first, first + 1])
+        row = int(begin + np.searchsorted(self.second[begin:end], second))
+        if row == end or self.second[row] != second:
+            raise KeyError((first, second))
+        return row
 
 
 def equal_pairs(hashes: Hashes, *, asking: Asking = None) -> Iterator[Candidates]:

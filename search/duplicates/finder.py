@@ -1,11 +1,12 @@
 """The finder: a library to its groups of duplicates."""
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.records import Ids
 from indexer.store.library import LibraryReader
@@ -22,11 +23,12 @@ from .candidates import (
     vector_pairs,
 )
 from .grouping import stars
-from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pairs_of
+from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
 from .keeping import Keep, is_protected, order_to_keep
 from .marks import mark_pairs
 from .memory import SCOPES, Memory
 from .records import DuplicatePair, Evidence, Group, Level, Member
+from .spool import Neighbours, chosen, gather
 
 GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
 MORE_PIXELS = 1.05  # times as many are a loss
@@ -103,25 +105,25 @@ def _find_new(reader: LibraryReader, question: Question, memory: Memory, progres
     """Compare what is new with everything."""
     if question.level is Level.EXACT or not len(memory.new):
         return
-    candidates, ids = find_candidates(reader, question, asking=memory.new, progress=progress)
-    memory.add(pairs_of(candidates, ids), incomplete=reader.incomplete(reader.default_encoder()))
+    candidates = find_candidates(reader, question, asking=memory.new, progress=progress)
+    memory.add(candidates, incomplete=reader.incomplete(reader.default_encoder()))
 
 
 def _report(
     reader: LibraryReader, question: Question, images: Images, memory: Memory, progress: Progress
 ) -> DuplicateReport:
-    chosen = _asked_about(reader, question, images)
-    pairs = _pairs_among(reader, chosen, question, memory)
-    chosen, changed = _as_indexed(chosen, {content for pair in pairs for content in pair})
-    pairs = {key: pair for key, pair in pairs.items() if pair.first in chosen and pair.second in chosen}
-    judge = Judge(chosen, mirrored=question.turned, workers=usable_cores())
+    asked = _asked_about(reader, question, images)
+    pairs = _pairs_among(reader, asked, question, memory)
+    asked, changed = _as_indexed(asked, set(Neighbours(pairs).contents().tolist()))
+    pairs = _among(pairs, asked)
+    judge = Judge(asked, mirrored=question.turned, workers=usable_cores())
     try:
-        groups = _find_groups(question, chosen, pairs, judge, memory, progress)
+        groups = _find_groups(question, asked, pairs, judge, memory, progress)
     finally:
         judge.close()
     if question.reference is not None:
         groups = [group for group in groups if group.keep.path.is_relative_to(question.reference)]
-    files = sum(len(copies) for copies in chosen.values())
+    files = sum(len(copies) for copies in asked.values())
     groups.sort(key=lambda group: (-group.freed, str(group.keep.path)))
     return DuplicateReport(tuple(groups), files, (*changed, *judge.unreadable.items()))
 
@@ -166,23 +168,31 @@ def _asked_about(reader: LibraryReader, question: Question, images: Images) -> I
     return chosen
 
 
-def _pairs_among(
-    reader: LibraryReader, images: Images, question: Question, memory: Memory
-) -> dict[frozenset[int], Pair]:
+def _pairs_among(reader: LibraryReader, images: Images, question: Question, memory: Memory) -> Candidates:
     """Give the candidates among these images that the user has not said are no duplicates."""
     if question.level is Level.EXACT:
-        return {}
-    apart = reader.set_apart()
-
-    def is_open(pair: Pair) -> bool:
-        hashes = frozenset(images[content][0].content_hash for content in pair.key)
-        return hashes not in apart
-
-    return {
-        key: pair
-        for key, pair in memory.pairs.items()
-        if pair.first in images and pair.second in images and (not apart or is_open(pair))
+        return merged([])
+    pairs = _among(memory.pairs, images)
+    content_of = {copies[0].content_hash: content for content, copies in images.items()}
+    apart = {
+        frozenset(content_of[each] for each in hashes)
+        for hashes in reader.set_apart()
+        if hashes <= content_of.keys()
     }
+    return _without(pairs, apart) if apart else pairs
+
+
+def _without(pairs: Candidates, apart: Collection[frozenset[int]]) -> Candidates:
+    def is_open(block: Candidates) -> NDArray[np.bool_]:
+        contents = zip(block.first.tolist(), block.second.tolist(), strict=True)
+        return np.fromiter((frozenset(pair) not in apart for pair in contents), np.bool_, len(block))
+
+    return chosen(pairs, is_open)
+
+
+def _among(pairs: Candidates, images: Images) -> Candidates:
+    contents = np.fromiter(images, np.int64, len(images))
+    return chosen(pairs, lambda block: np.isin(block.first, contents) & np.isin(block.second, contents))
 
 
 def find_pairs(
@@ -201,15 +211,12 @@ def find_pairs(
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
-        candidates, ids = find_candidates(reader, question, progress=progress)
-        pairs = [
-            pair
-            for pair in pairs_of(candidates, ids)
-            if pair.first in images and pair.second in images and worth(pair)
-        ]
-        for start in range(0, len(pairs), PAIRS_AT_ONCE):
-            progress("comparing pictures", start, len(pairs))
-            for found in judge.judge(pairs[start : start + PAIRS_AT_ONCE]):
+        candidates = _among(find_candidates(reader, question, progress=progress), images)
+        rows = enumerate(pair_at(candidates, row) for row in range(len(candidates)))
+        wanted = (each for each in rows if worth(each[1]))
+        while some := list(islice(wanted, PAIRS_AT_ONCE)):
+            progress("comparing pictures", some[0][0], len(candidates))
+            for found in judge.judge([pair for _, pair in some]):
                 if found is not None and found.level.rank <= question.level.rank:
                     yield found
     finally:
@@ -228,30 +235,36 @@ def find_candidates(
     *,
     asking: Ids | None = None,
     progress: Progress = lambda *_: None,
-) -> tuple[Candidates, Ids]:
-    """Give the pairs worth a look, as rows of the ids that come with them.
+) -> Candidates:
+    """Give the pairs of contents worth a look, in order; raises DiskFull.
 
     asking: the contents that are compared with all; None: all of them.
     """
+    return gather(_proposed(reader, question, asking, progress))
+
+
+def _proposed(
+    reader: LibraryReader, question: Question, asking: Ids | None, progress: Progress
+) -> Iterator[Candidates]:
     ids, hashes, quality = reader.fingerprints()
     progress("comparing hashes", 0, len(ids))
     rows = None if asking is None else _rows_in(ids, asking)
-    parts = list(hash_pairs(hashes, quality, turned=question.turned, asking=rows))
+    found = hash_pairs(hashes, quality, turned=question.turned, asking=rows)
+    yield from (_named(part, ids) for part in found)
     pixel_ids, pixels = reader.pixel_hashes()
     rows = None if asking is None else _rows_in(pixel_ids, asking)
-    parts += [_renumbered(part, _rows_in(ids, pixel_ids)) for part in equal_pairs(pixels, asking=rows)]
+    yield from (_named(part, pixel_ids) for part in equal_pairs(pixels, asking=rows))
     progress("comparing marks", 0, len(ids))
     mark_ids, counts, marks = reader.local_features()
     rows = None if asking is None else _rows_in(mark_ids, asking)
     found = mark_pairs(counts, marks, turned=question.turned, asking=rows)
-    parts += [_renumbered(part, _rows_in(ids, mark_ids)) for part in found]
+    yield from (_named(part, mark_ids) for part in found)
     progress("comparing vectors", 0, len(ids))
     vector_ids, vectors = reader.embeddings(reader.default_encoder())
     rows = None if asking is None else _rows_in(vector_ids, asking)
     ratio = SCENE_CROWD_RATIO if question.level is Level.SIMILAR else CROWD_RATIO
     found = vector_pairs(vectors, ratio=ratio, asking=rows)
-    parts += [_renumbered(part, _rows_in(ids, vector_ids)) for part in found]
-    return merged(parts), ids
+    yield from (_named(part, vector_ids) for part in found)
 
 
 def _rows_in(ids: Ids, wanted: Ids) -> Ids:
@@ -259,33 +272,33 @@ def _rows_in(ids: Ids, wanted: Ids) -> Ids:
     return np.searchsorted(ids, wanted[np.isin(wanted, ids)])
 
 
-def _renumbered(part: Candidates, rows: Ids) -> Candidates:
-    return replace(part, first=rows[part.first], second=rows[part.second])
+def _named(part: Candidates, ids: Ids) -> Candidates:
+    """Name the contents of candidates that are rows of these."""
+    return replace(part, first=ids[part.first], second=ids[part.second])
 
 
 def _find_groups(
     question: Question,
     images: Images,
-    pairs: Mapping[frozenset[int], Pair],
+    pairs: Candidates,
     judge: Judge,
     memory: Memory,
     progress: Progress,
 ) -> list[Group]:
-    neighbours: dict[int, list[int]] = defaultdict(list)
-    for pair in pairs.values():
-        neighbours[pair.first].append(pair.second)
-        neighbours[pair.second].append(pair.first)
+    neighbours = Neighbours(pairs)
+    paired = set(neighbours.contents().tolist())
     first_copy = {
         content: order_to_keep(copies, question.keep, question.kept_first)[0]
         for content, copies in images.items()
-        if content in neighbours or len(copies) > 1
+        if content in paired or len(copies) > 1
     }
     ordered = order_to_keep(list(first_copy.values()), question.keep, question.kept_first)
     ranked = [image.content_id for image in ordered]
 
     def may_go(questions: Sequence[tuple[int, int]]) -> list[bool]:
         asked = {frozenset(each) for each in questions}
-        open_pairs = [pairs[key] for key in asked if key not in memory.judged]
+        rows = sorted(pairs.row_of(*sorted(key)) for key in asked if key not in memory.judged)
+        open_pairs = [pair_at(pairs, row) for row in rows]
         for start in range(0, len(open_pairs), PAIRS_AT_ONCE):
             some = open_pairs[start : start + PAIRS_AT_ONCE]
             for pair, found in zip(some, judge.judge(some), strict=True):
@@ -296,7 +309,7 @@ def _find_groups(
             for each in questions
         ]
 
-    starred = stars(ranked, neighbours, may_go)
+    starred = stars(ranked, neighbours.of, may_go)
     given_up = {member for members in starred.values() for member in members}
     groups = [
         _group(

@@ -6,7 +6,7 @@ keeping copies on one side of a split it is the other way round: there a chain m
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -18,21 +18,21 @@ KEEPERS_AT_ONCE = (
 
 def stars(
     ranked: Sequence[Key],
-    neighbours: Mapping[Key, Sequence[Key]],
+    neighbours: Callable[[Key], Sequence[Key]],
     may_go: Callable[[Sequence[tuple[Key, Key]]], Sequence[bool]],
 ) -> dict[Key, list[Key]]:
     """Group around the best: keeper -> members, each given up for that keeper itself; none is in two groups.
 
-    ranked: all items, the most worth keeping first. may_go answers for pairs (keeper, other) whether the
-    other may be given up for the keeper, which need not hold the other way round. It is asked about
-    neighbours only, and no more about what an earlier keeper has taken: of n copies of one picture that
-    makes n questions instead of n * n / 2.
+    ranked: all items, the most worth keeping first; neighbours gives what an item may be a copy of. may_go
+    answers for pairs (keeper, other) whether the other may be given up for the keeper, which need not hold the
+    other way round. It is asked about neighbours only, and no more about what an earlier keeper has taken: of
+    n copies of one picture that makes n questions instead of n * n / 2.
     """
     taken: set[Key] = set()
     groups: dict[Key, list[Key]] = {}
 
     def open_to(keeper: Key) -> list[Key]:
-        return [other for other in neighbours.get(keeper, ()) if other not in taken and other not in groups]
+        return [other for other in neighbours(keeper) if other not in taken and other not in groups]
 
     waiting = list(ranked)
     while waiting:
@@ -47,7 +47,7 @@ def stars(
     return groups
 
 
-def _apart(waiting: Sequence[Key], neighbours: Mapping[Key, Sequence[Key]]) -> tuple[list[Key], list[Key]]:
+def _apart(waiting: Sequence[Key], neighbours: Callable[[Key], Sequence[Key]]) -> tuple[list[Key], list[Key]]:
     """Split off up to KEEPERS_AT_ONCE of which none can take another, nor be taken by one before it."""
     chosen: list[Key] = []
     left: list[Key] = []
@@ -56,7 +56,7 @@ def _apart(waiting: Sequence[Key], neighbours: Mapping[Key, Sequence[Key]]) -> t
         if len(chosen) == KEEPERS_AT_ONCE:
             return chosen, left + list(waiting[position:])
         (left if item in near else chosen).append(item)
-        near.update(neighbours.get(item, ()))
+        near.update(neighbours(item))
     return chosen, left
 
 

@@ -202,22 +202,13 @@ def _confidence(found: Match, pair: Pair) -> float:
     return float(np.clip(found.agreement * (1 - doubt), 0, 1))
 
 
-def pairs_of(candidates: Candidates, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[Pair]:
-    """Name the candidates' contents; those that share one stand together, so that sketches are used again."""
-    return [
-        Pair(
-            int(ids[first]),
-            int(ids[second]),
-            int(distance) if distance >= 0 else None,
-            int(turn),
-            None if np.isnan(cosine) else float(cosine),
-        )
-        for first, second, distance, turn, cosine in zip(
-            candidates.first,
-            candidates.second,
-            candidates.hash_distance,
-            candidates.turn,
-            candidates.cosine,
-            strict=True,
-        )
-    ]
+def pair_at(contents: Candidates, row: int) -> Pair:
+    """Take one pair out of candidates of contents."""
+    distance, cosine = contents.hash_distance[row], contents.cosine[row]
+    return Pair(
+        int(contents.first[row]),
+        int(contents.second[row]),
+        int(distance) if distance >= 0 else None,
+        int(contents.turn[row]),
+        None if np.isnan(cosine) else float(cosine),
+    )

@@ -1,6 +1,6 @@
 """Memory: what earlier searches for duplicates found, kept in the library between runs."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -11,10 +11,13 @@ from indexer.records import Ids
 from indexer.store.library import LibraryReader, open_for_writing
 from indexer.store.pairs import StoredPair
 
-from .judging import Pair
+from .candidates import Candidates, merged
+from .judging import Pair, pair_at
 from .records import DuplicatePair, Evidence, Level
+from .spool import gather
 
 SCOPES = "3: "  # begins the scopes of this program; count up when candidates or judgement change
+RECALLED_AT_ONCE = 100_000
 
 
 class Memory:
@@ -24,54 +27,66 @@ class Memory:
         self._reader = reader
         self._scope = scope
         self._compared: Ids = np.empty(0, np.int64)  # what need not be compared again
-        self._kept: dict[frozenset[int], bool] = {}  # what the library has, and whether judged
+        self._answered: set[frozenset[int]] = set()  # what the library knows the answer about
+        self._noted: set[frozenset[int]] = set()  # what it shall know from this search
+        self._added = merged([])  # found in this search
         self.new: Ids = np.empty(0, np.int64)  # contents that no search of this scope has compared
-        self.pairs: dict[frozenset[int], Pair] = {}
-        self._passing: set[frozenset[int]] = set()
+        self.pairs = merged([])  # of contents
         self.judged: dict[frozenset[int], DuplicatePair | None] = {}
 
     def recall(self, live: Collection[int]) -> None:
         """Read what the library keeps about these contents."""
-        compared, stored = self._reader.compared(self._scope)
+        compared = self._reader.compared(self._scope)
         self.new = np.setdiff1d(np.fromiter(live, np.int64, len(live)), compared, assume_unique=True)
-        for pair in stored:
-            key = frozenset((pair.first, pair.second))
-            self._kept[key] = pair.judged
-            self.pairs[key] = Pair(pair.first, pair.second, pair.hash_distance, pair.turn, pair.cosine)
-            if pair.judged:
-                self.judged[key] = None if pair.answer is None else _pair_of(pair)
+        self.pairs = gather(self._recalled())
 
-    def add(self, pairs: Iterable[Pair], *, incomplete: Ids) -> None:
+    def _recalled(self) -> Iterator[Candidates]:
+        some: list[StoredPair] = []
+        for pair in self._reader.pairs(self._scope):
+            if pair.judged:
+                key = frozenset((pair.first, pair.second))
+                self.judged[key] = None if pair.answer is None else _pair_of(pair)
+                self._answered.add(key)
+            some.append(pair)
+            if len(some) == RECALLED_AT_ONCE:
+                yield _candidates(some)
+                some = []
+        yield _candidates(some)
+
+    def add(self, pairs: Candidates, *, incomplete: Ids) -> None:
         """Add the candidates among what is new, and between it and the rest.
 
         incomplete: contents that lacked something to be compared by; they are new again next time.
         """
-        for pair in pairs:
-            self.pairs.setdefault(pair.key, pair)
+        self._added = pairs
+        self.pairs = gather([self.pairs, pairs]) if len(self.pairs) else pairs
         self._compared = np.setdiff1d(self.new, incomplete, assume_unique=True)
 
     def note(self, pair: Pair, found: DuplicatePair | None, *, readable: bool) -> None:
         """Take down what a pair is; what could not be read is not kept beyond this search."""
         self.judged[pair.key] = found
-        if not readable:
-            self._passing.add(pair.key)
+        if readable:
+            self._noted.add(pair.key)
 
     def keep(self) -> None:
         """Write what is new into the library; a library that cannot be written goes without."""
-        changed = [pair for key, pair in self.pairs.items() if self._kept.get(key) != self._is_judged(key)]
-        if not changed and not len(self._compared):
+        if not len(self._added) and not len(self._compared) and not self._noted:
             return
         try:
             with open_for_writing(self._reader.path, create=False) as writer:
                 writer.forget_scopes_but(SCOPES)
-                writer.remember_pairs(
-                    self._scope, map(self._stored, changed), compared=self._compared.tolist()
-                )
+                writer.remember_pairs(self._scope, self._changed(), compared=self._compared.tolist())
         except (LibraryBusy, LibraryReadOnly, DiskFull):
             return  # the answer does not depend on it; the next search compares again
 
-    def _is_judged(self, key: frozenset[int]) -> bool:
-        return key in self.judged and key not in self._passing
+    def _changed(self) -> Iterator[StoredPair]:
+        """Yield the new candidates, and those that were judged in this search."""
+        found = (pair_at(self._added, row) for row in range(len(self._added)))
+        known = self._answered | self._noted
+        yield from (self._stored(pair) for pair in found if pair.key not in known)
+        for key in self._noted:
+            first, second = sorted(key)
+            yield self._stored(pair_at(self.pairs, self.pairs.row_of(first, second)))
 
     def _stored(self, pair: Pair) -> StoredPair:
         found = self.judged.get(pair.key)
@@ -81,9 +96,21 @@ class Memory:
             pair.hash_distance,
             pair.turn,
             pair.cosine,
-            judged=self._is_judged(pair.key),
+            judged=pair.key in self._noted,
             answer=None if found is None else _answer(found),
         )
+
+
+def _candidates(stored: list[StoredPair]) -> Candidates:
+    """Put stored pairs in order; the catalog need not give them so."""
+    columns = (
+        np.array([pair.first for pair in stored], np.int64),
+        np.array([pair.second for pair in stored], np.int64),
+        np.array([-1 if pair.hash_distance is None else pair.hash_distance for pair in stored], np.int16),
+        np.array([pair.turn for pair in stored], np.int8),
+        np.array([np.nan if pair.cosine is None else pair.cosine for pair in stored], np.float32),
+    )
+    return Candidates(*columns)
 
 
 def _answer(found: DuplicatePair) -> dict[str, Any]:

@@ -103,11 +103,11 @@ def test_what_was_compared_without_its_marks_is_compared_again(library: Path) ->
         connection.commit()
     search(library)
     with open_library(library) as reader:
-        assert reader.compared(scope_of(reader, Question()))[0].tolist() == [2, 3, 4]
+        assert reader.compared(scope_of(reader, Question())).tolist() == [2, 3, 4]
     fill_features(library)
     search(library)
     with open_library(library) as reader:
-        assert reader.compared(scope_of(reader, Question()))[0].tolist() == [1, 2, 3, 4]
+        assert reader.compared(scope_of(reader, Question())).tolist() == [1, 2, 3, 4]
 
 
 def test_what_comes_back_is_compared_with_what_came_meanwhile(

@@ -1,0 +1,120 @@
+"""Spool: candidates on their way from the searches to the judge; on disk when they are very many.
+
+A million frames of cameras that stand still make fifty million pairs: more than should be in memory. Past a
+bar the pairs gathered so far are put in order and written to temporary files, a *run*. In the end all runs
+are merged piece by piece, and the result is read through memory maps.
+"""
+
+import errno
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import DiskFull
+from indexer.records import Ids
+
+from .candidates import Candidates, merged
+
+IN_MEMORY_MAX = 2_000_000  # pairs; some 100 bytes each while they are put in order
+_COLUMNS = Candidates.__slots__
+
+
+def gather(parts: Iterable[Candidates], *, in_memory_max: int = IN_MEMORY_MAX) -> Candidates:
+    """Join candidates as `merged` does, whatever their number; raises DiskFull."""
+    try:
+        return _gather(parts, in_memory_max)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(Path(tempfile.gettempdir())) from error
+        raise
+
+
+def _gather(parts: Iterable[Candidates], in_memory_max: int) -> Candidates:
+    runs: list[Candidates] = []
+    waiting: list[Candidates] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) > in_memory_max:
+            waiting = [merged(waiting)]  # what two searches found is one pair now
+            if len(waiting[0]) > in_memory_max // 2:
+                runs.append(_written([waiting.pop()]))
+    if not runs:
+        return merged(waiting)
+    return _written(_pieces([*runs, merged(waiting)], in_memory_max))
+
+
+def _pieces(runs: Sequence[Candidates], in_memory_max: int) -> Iterator[Candidates]:
+    """Merge runs, a range of first contents at a time."""
+    starts = [0] * len(runs)
+    while any(start < len(run) for start, run in zip(starts, runs, strict=True)):
+        bound = _next_bound(runs, starts, max(1, in_memory_max // len(runs)))
+        ends = [int(np.searchsorted(run.first, bound)) for run in runs]
+        yield merged([run.chosen(slice(a, b)) for run, a, b in zip(runs, starts, ends, strict=True)])
+        starts = ends
+
+
+def _next_bound(runs: Sequence[Candidates], starts: Sequence[int], rows: int) -> int:
+    """Give the first content before which no run has many more rows than that; one content passes always."""
+    left = [run.first[start:] for run, start in zip(runs, starts, strict=True) if start < len(run)]
+    least = min(int(first[0]) for first in left)
+    if all(len(first) <= rows for first in left):
+        return max(int(first[-1]) for first in left) + 1
+    return max(least + 1, min(int(first[rows]) for first in left if len(first) > rows))
+
+
+def _written(pieces: Iterable[Candidates]) -> Candidates:
+    """Write candidates one after another, a file for each column; what comes back are maps of these files."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile(prefix="sightline-pairs-")) for _ in _COLUMNS]
+        dtypes = []
+        for piece in pieces:
+            columns = [np.asarray(getattr(piece, name)) for name in _COLUMNS]
+            dtypes = [column.dtype for column in columns]
+            for file, column in zip(files, columns, strict=True):
+                file.write(column.tobytes())
+        for file in files:
+            file.flush()
+        # The maps stay when the files are closed, and the files go with the last map.
+        return Candidates(*(np.memmap(file, dtype, "r") for file, dtype in zip(files, dtypes, strict=True)))
+
+
+def chosen(pairs: Candidates, is_wanted: Callable[[Candidates], NDArray[np.bool_]]) -> Candidates:
+    """Give those that are wanted; is_wanted: some pairs -> (n,) whether each is."""
+    return gather(block.chosen(is_wanted(block)) for block in _blocks(pairs))
+
+
+def _blocks(pairs: Candidates) -> Iterator[Candidates]:
+    size = IN_MEMORY_MAX // 4
+    return (pairs.chosen(slice(start, start + size)) for start in range(0, len(pairs), size))
+
+
+class Neighbours:
+    """What each content is paired with."""
+
+    def __init__(self, pairs: Candidates) -> None:
+        self._pairs = pairs
+        self._back = gather(
+            replace(block, first=block.second, second=block.first) for block in _blocks(pairs)
+        )
+
+    def of(self, content: int) -> list[int]:
+        """Give the contents paired with this one, in order."""
+        return [*_partners(self._back, content), *_partners(self._pairs, content)]
+
+    def contents(self) -> Ids:
+        """Give all contents that have a neighbour, in order."""
+        found = np.empty(0, np.int64)
+        for block in (*_blocks(self._pairs), *_blocks(self._back)):
+            found = np.union1d(found, block.first)
+        return found
+
+
+def _partners(pairs: Candidates, content: int) -> list[int]:
+    begin, end = np.searchsorted(pairs.first, [content, content + 1])
+    partners: list[int] = pairs.second[begin:end].tolist()
+    return partners
