@@ -24,9 +24,9 @@ def stars(
     """Group around the best: keeper -> members, each given up for that keeper itself; none is in two groups.
 
     ranked: all items, the most worth keeping first; neighbours gives what an item may be a copy of. may_go
-    answers for pairs (keeper, other) whether the other may be given up for the keeper, which need not hold the
-    other way round. It is asked about neighbours only, and no more about what an earlier keeper has taken: of
-    n copies of one picture that makes n questions instead of n * n / 2.
+    answers for pairs (keeper, other) whether the other may be given up for the keeper, which need not hold
+    the other way round. It is asked about neighbours only, and no more about what an earlier keeper has
+    taken: of n copies of one picture that makes n questions instead of n * n / 2.
     """
     taken: set[Key] = set()
     groups: dict[Key, list[Key]] = {}
