@@ -14,7 +14,7 @@ from pathlib import Path
 
 from machine import machine_facts
 
-from indexer.encoders.dense import load_patch_encoder
+from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.names import resolve
 from indexer.encoders.patch_head import load_head
 from search.regions_pacl import TEMPERATURE

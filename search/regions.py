@@ -239,7 +239,7 @@ def load_highlighter(
 
     Raises NoPatchVectors, HeadUnfit, EncoderUnknown, WeightsUnavailable.
     """
-    from indexer.encoders.dense import load_patch_encoder
+    from indexer.encoders.dense_loading import load_patch_encoder
     from indexer.encoders.loading import load_text_encoder
 
     patches = load_patch_encoder(model, device=device, with_head=with_head, notify=notify)

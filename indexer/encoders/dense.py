@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..errors import EncoderError
 from ..records import EncoderCard
 from .base import PixelBatch, unit_rows, upright_rgb
-from .hub import Notify
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +27,7 @@ RawPatches: TypeAlias = NDArray[np.float32]  # (n, rows, columns, dim), of any l
 
 # A strip of 1 x 20,000 pixels would take hundreds of windows; it is squeezed to this aspect.
 ASPECT_MAX = 8
+NEIGHBOUR_SIGMA = 5.0  # patches, as NACLIP has it
 
 
 class Variant(StrEnum):
@@ -67,6 +67,11 @@ class PatchTower(Protocol):
     @property
     def settings(self) -> PatchSettings:
         """Give the settings that suit this model."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Name the arithmetic, as a card does."""
         ...
 
     def __call__(self, pixels: PixelBatch) -> RawPatches:
@@ -174,30 +179,6 @@ class PatchEncoder:
                     sums[piece.image, piece.look][rows, columns] += cells
                     counts[piece.image, piece.look][rows, columns] += 1
         return {key: total / counts[key] for key, total in sums.items()}
-
-
-def load_patch_encoder(
-    name: str,
-    *,
-    device: str = "auto",
-    settings: PatchSettings | None = None,
-    with_head: bool = True,
-    notify: Notify | None = None,
-) -> PatchEncoder:
-    """Load what gives a model's patch vectors, with the head beside it if there is one.
-
-    Settings of one's own leave the head out: it was learned at its own. Raises NoPatchVectors, HeadUnfit, and
-    what `load_encoder` raises.
-    """
-    from .dense_torch import load_torch_patches
-
-    return load_torch_patches(
-        name,
-        device=device,
-        settings=settings,
-        with_head=with_head and settings is None,
-        notify=notify or (lambda _line: None),
-    )
 
 
 def _fitted(image: "Image.Image", short_side: int, stride: int) -> NDArray[np.uint8]:

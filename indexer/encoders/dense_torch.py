@@ -12,15 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import PixelBatch
-from .dense import NoPatchVectors, PatchEncoder, PatchSettings, RawPatches, Variant
-from .device import choose_device
-from .hub import Notify
-from .names import ModelFiles, resolve
+from .dense import NEIGHBOUR_SIGMA, NoPatchVectors, PatchSettings, RawPatches, Variant
+from .names import ModelFiles
 from .openclip import ImageTower, build_model
-from .patch_head import load_head
-
-NEIGHBOUR_SIGMA = 5.0  # patches, as NACLIP has it
-GPU_BATCH_SIZE = 32
 
 
 class TransformerPatches(nn.Module):
@@ -34,23 +28,25 @@ class TransformerPatches(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Take (n, 3, height, width), standardised, to (n, rows, columns, dim)."""
+        rows, columns = (side // self.stride for side in pixels.shape[2:])
+        nearness = neighbourhood(rows, columns).to(pixels)
+        cells = self.cells(pixels, self.positions(rows, columns).to(pixels), nearness)
+        return cells.reshape(len(cells), rows, columns, -1)
+
+    def cells(self, pixels: Tensor, positions: Tensor, nearness: Tensor) -> Tensor:
+        """Take pixels, and what depends on the grid alone, to (n, rows * columns, dim)."""
         visual = self.visual
-        patches = visual.conv1(pixels)
-        rows, columns = patches.shape[2:]
-        patches = patches.flatten(2).transpose(1, 2)
-        start = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-        hidden = torch.cat([start, patches], dim=1) + self._positions(rows, columns).to(patches.dtype)
-        hidden = visual.ln_pre(hidden)
+        patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
+        start = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
+        hidden = visual.ln_pre(torch.cat([start, patches], dim=1) + positions)
         *blocks, last = visual.transformer.resblocks
         for block in blocks:
             hidden = block(hidden)
-        hidden = visual.ln_post(changed_block(last, hidden, self.variant, rows, columns))[:, 1:]
-        if visual.proj is not None:
-            hidden = hidden @ visual.proj
-        cells: Tensor = hidden.reshape(len(hidden), rows, columns, -1)
+        hidden = visual.ln_post(changed_block(last, hidden, self.variant, nearness))[:, 1:]
+        cells: Tensor = hidden if visual.proj is None else hidden @ visual.proj
         return cells
 
-    def _positions(self, rows: int, columns: int) -> Tensor:
+    def positions(self, rows: int, columns: int) -> Tensor:
         """Interpolate the position vectors to another grid, as open_clip does on loading."""
         known: Tensor = self.visual.positional_embedding
         if (rows, columns) == tuple(self.visual.grid_size):
@@ -60,8 +56,11 @@ class TransformerPatches(nn.Module):
         return torch.cat([known[:1], grid[0].flatten(1).T.to(known.dtype)])
 
 
-def changed_block(block: Any, hidden: Tensor, variant: Variant, rows: int, columns: int) -> Tensor:
-    """Run the last block over (n, 1 + rows * columns, width) in one of the variants; see `Variant`."""
+def changed_block(block: Any, hidden: Tensor, variant: Variant, nearness: Tensor) -> Tensor:
+    """Run the last block over (n, 1 + rows * columns, width) in one of the variants; see `Variant`.
+
+    nearness: of `neighbourhood`, for NACLIP.
+    """
     if variant is Variant.VANILLA:
         plain: Tensor = block(hidden)
         return plain
@@ -73,7 +72,6 @@ def changed_block(block: Any, hidden: Tensor, variant: Variant, rows: int, colum
     elif variant is Variant.CLEARCLIP:
         attended = _similarity(queries).softmax(-1) @ values
     else:
-        nearness = neighbourhood(rows, columns).to(keys)
         attended = (_similarity(keys) + nearness).softmax(-1) @ values
     added: Tensor = block.ls_1(block.attn.out_proj(attended.transpose(1, 2).flatten(2)))
     if variant is not Variant.SCLIP:
@@ -183,11 +181,12 @@ def usual_settings(module: nn.Module, input_side: int, variant: Variant) -> Patc
         sides = (input_side, 2 * input_side, 7 * input_side // 2)
         return PatchSettings(sides, window=4 * sides[-1], variant=variant)
     # NACLIP's 336 px for 16 px patches; 32 px patches need more for a grid as fine.
-    side = 2 * input_side if _stride(module) > 16 else 3 * input_side // 2
+    side = 2 * input_side if patch_stride(module) > 16 else 3 * input_side // 2
     return PatchSettings((side,), window=2 * side, variant=variant)
 
 
-def _stride(module: nn.Module) -> int:
+def patch_stride(module: nn.Module) -> int:
+    """Give the side of a patch module's cells in pixels."""
     return int(module.stride)  # type: ignore[arg-type]
 
 
@@ -197,10 +196,11 @@ class TorchPatchTower:
     def __init__(self, files: ModelFiles, device: str, variant: Variant = Variant.NACLIP) -> None:
         self._device = torch.device(device)
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self.precision = "float16" if self._device.type == "cuda" else "float32"
         model = build_model(files, "fp16" if self._device.type == "cuda" else "fp32", device)
         self._module = patch_module(model, files.name, variant)
         self._pixels = ImageTower(model, files.preprocessing, self._dtype).to(self._device).eval()
-        self.stride = _stride(self._module)
+        self.stride = patch_stride(self._module)
         self.settings = usual_settings(self._module, min(files.preprocessing.height, 256), variant)
 
     @torch.inference_mode()
@@ -209,21 +209,3 @@ class TorchPatchTower:
         batch = torch.from_numpy(np.array(pixels)).to(self._device)
         vectors: Tensor = self._module(self._pixels.standardised(batch))
         return vectors.float().cpu().numpy()
-
-
-def load_torch_patches(
-    name: str, *, device: str, settings: PatchSettings | None, with_head: bool, notify: Notify
-) -> PatchEncoder:
-    """Load a model's patch encoder run by torch."""
-    place = choose_device(device)
-    files = resolve(name, notify)
-    head = load_head(files) if with_head else None
-    if head is not None:
-        notify(head.notice)
-        settings = head.card.settings
-    variant = settings.variant if settings else Variant.NACLIP
-    tower = TorchPatchTower(files, place, variant)
-    on_gpu = place != "cpu"
-    card = files.card("float16" if on_gpu else "float32")
-    batch_size = GPU_BATCH_SIZE if on_gpu else 4
-    return PatchEncoder(tower, card, settings=settings, head=head, batch_size=batch_size)

@@ -5,10 +5,10 @@ Imports torch at the top: it is itself imported only when there is something to 
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from .tokenizer import TextRules, TextTokenizer
 EXAMPLES = ("a dog on the beach", "two people at a table, seen from above", "")
 LEAST_COSINE = 0.999
 
-Tower = Callable[[NDArray[Any]], NDArray[np.float32]]
+Inputs: TypeAlias = tuple[NDArray[Any], ...]
 
 
 def export_towers(files: ModelFiles, tokenizer: Path, rules: TextRules, notify: Notify) -> Path:
@@ -78,9 +78,18 @@ def _write_towers(
 
 
 def _export(tower: nn.Module, example: NDArray[Any], shape: list[int], file: Path) -> Precision:
-    """Write one tower, with float16 weights unless that shows; tell how compactly it may be computed."""
-    expected = unit_rows(_run_torch(tower, example))
-    converted = convert(tower, example, shape)
+    return save_exact(tower, (example,), (shape,), file)
+
+
+def save_exact(
+    tower: nn.Module, examples: Inputs, shapes: Sequence[list[int]], file: Path, checks: Sequence[Inputs] = ()
+) -> Precision:
+    """Write a module, with float16 weights unless that shows; tell how compactly it may be computed.
+
+    shapes: of its inputs, -1 is any length; checks: further inputs that must give what torch gives.
+    """
+    expected = [(inputs, _run_torch(tower, inputs)) for inputs in (examples, *checks)]
+    converted = convert(tower, examples, shapes)
     exact: Precision = "float32"
     precisions = dict.fromkeys((fastest_precision(), exact))
     with without_modules(*HIDDEN_MODULES):
@@ -88,27 +97,27 @@ def _export(tower: nn.Module, example: NDArray[Any], shape: list[int], file: Pat
     for half_weights in (True, False):
         openvino.save_model(converted, file, compress_to_fp16=half_weights)
         for precision in precisions:
-            if _agrees(file, precision, example, expected):
+            compiled = CompiledTower(file, precision=precision, keep_compiled=False)
+            if all(_agrees(compiled, inputs, wanted) for inputs, wanted in expected):
                 return precision
     raise CannotRun("the exported model disagrees with the original")
 
 
-def _agrees(file: Path, precision: Precision, example: NDArray[Any], expected: NDArray[np.float32]) -> bool:
-    compiled = CompiledTower(file, precision=precision, keep_compiled=False)
-    found = unit_rows(compiled(example))
-    return bool((found * expected).sum(axis=1).min() >= LEAST_COSINE)
+def _agrees(compiled: CompiledTower, inputs: Inputs, expected: NDArray[np.float32]) -> bool:
+    found, wanted = (unit_rows(each.reshape(-1, each.shape[-1])) for each in (compiled(*inputs), expected))
+    return bool((found * wanted).sum(axis=1).min() >= LEAST_COSINE)
 
 
 HIDDEN_MODULES = ("openvino_telemetry",)
 
 
-def convert(tower: nn.Module, example: NDArray[Any], shape: list[int]) -> Any:
-    """Convert a torch module to an OpenVINO model whose input has this shape; -1 is any length."""
+def convert(tower: nn.Module, examples: Inputs, shapes: Sequence[list[int]]) -> Any:
+    """Convert a torch module to an OpenVINO model whose inputs have these shapes; -1 is any length."""
     openvino_core()
     with quiet_libraries(), without_modules(*HIDDEN_MODULES):
         from openvino.tools.ovc import convert_model
     # Traced with two rows: a batch of one could be taken for a constant.
-    batch = torch.from_numpy(example[:2])
+    batch = tuple(torch.from_numpy(each) for each in (examples[0][:2], *examples[1:]))
     fast_path = torch.backends.mha.get_fastpath_enabled()
     # torch's fused transformer layer cannot be converted.
     torch.backends.mha.set_fastpath_enabled(False)
@@ -120,11 +129,11 @@ def convert(tower: nn.Module, example: NDArray[Any], shape: list[int]) -> Any:
             converted = convert_model(traced, example_input=batch)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
-    converted.reshape(shape)
+    converted.reshape(dict(zip(converted.inputs, shapes, strict=True)))
     return converted
 
 
 @torch.inference_mode()
-def _run_torch(tower: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
-    vectors: torch.Tensor = tower(torch.from_numpy(rows))
+def _run_torch(tower: nn.Module, inputs: Inputs) -> NDArray[np.float32]:
+    vectors: torch.Tensor = tower(*map(torch.from_numpy, inputs))
     return vectors.numpy()

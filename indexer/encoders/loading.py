@@ -34,7 +34,7 @@ def load_encoder(
     place = choose_device(device)
     if name == AUTO:
         name = choose_auto(tell, place)
-    if not _wants_openvino(runtime, place):
+    if not wants_openvino(runtime, place):
         return _torch_encoder(resolve(name, tell), place, batch_size, tell)
     try:
         return _openvino_encoder(name, batch_size, tell)
@@ -61,7 +61,7 @@ def load_encoder_for(
 ) -> Encoder:
     """Load the encoder a library was indexed with; the very weights, not only the name."""
     place = choose_device(device)
-    if _wants_openvino(runtime, place) and (cached := _cached_encoder(card, batch_size)):
+    if wants_openvino(runtime, place) and (cached := _cached_encoder(card, batch_size)):
         return cached
     files = resolve(card.name, notify or _say_nothing)
     if files.weights_hash != card.weights_hash:
@@ -79,7 +79,7 @@ def _say_nothing(_line: str) -> None:
     return None
 
 
-def _wants_openvino(runtime: str, place: str) -> bool:
+def wants_openvino(runtime: str, place: str) -> bool:
     if runtime not in RUNTIMES:
         raise EncoderError(f"runtime {runtime!r} is unknown; use {', '.join(RUNTIMES)}")
     if runtime == "openvino" and place != "cpu":

@@ -87,10 +87,10 @@ class CompiledTower:
         except RuntimeError as error:  # the only kind OpenVINO raises
             raise TowersDamaged(file.parent, brief(error)) from error
 
-    def __call__(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Run one batch."""
         with self._lock:  # the compiled model has a single request of its own
-            return np.array(self._compiled(rows)[0], dtype=np.float32)
+            return np.array(self._compiled(inputs)[0], dtype=np.float32)
 
 
 def _compile(file: Path, precision: Precision, *, keep_compiled: bool) -> Any:

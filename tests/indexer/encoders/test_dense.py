@@ -14,9 +14,9 @@ from indexer.encoders.dense import (
     PatchEncoder,
     PatchSettings,
     Variant,
-    load_patch_encoder,
     resized,
 )
+from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.loading import load_encoder
 
 from . import small_models
@@ -42,7 +42,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 def load(model: str | Path, variant: Variant = Variant.NACLIP, side: int = SIDE, window: int = 1000):
     settings = PatchSettings((side,), window=window, variant=variant)
-    return load_patch_encoder(str(model), device="cpu", settings=settings)
+    return load_patch_encoder(str(model), device="cpu", runtime="torch", settings=settings)
 
 
 # -- the published formulas, one head and one row at a time, from the weights alone -------------------

@@ -166,6 +166,6 @@ def test_large_siglip_agrees_tower_by_tower() -> None:
     ):
         with torch.inference_mode():
             expected = tower.eval()(torch.from_numpy(rows)).numpy()
-        found = openvino_core().compile_model(convert(tower, rows, shape), "CPU")(rows)[0]
+        found = openvino_core().compile_model(convert(tower, (rows,), (shape,)), "CPU")(rows)[0]
         cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
         assert cosine.min() >= 0.999

@@ -8,7 +8,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from indexer.encoders.base import unit_rows
-from indexer.encoders.dense import PatchSettings, Variant, load_patch_encoder
+from indexer.encoders.dense import PatchSettings, Variant
+from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.names import BUILTIN_FOLDER, resolve
 from indexer.encoders.patch_head import (
     HEAD_CARD_FILE,

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from indexer.encoders.dense import NoPatchVectors, PatchEncoder, load_patch_encoder
+from indexer.encoders.dense import NoPatchVectors, PatchEncoder
+from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
 from indexer.errors import TrainingFailed, UsageError
 from trainer.examples import Example, ImagePlace
