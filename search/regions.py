@@ -167,7 +167,7 @@ class Highlighter:
     """Finds where texts match in pictures; the model is loaded once and kept."""
 
     def __init__(self, patches: "PatchEncoder", texts: "Encoder") -> None:
-        self._patches = patches
+        self.patches = patches
         self._texts = texts
         self._chance = chance_texts(texts)
         self._known: dict[str, NDArray[np.float32]] = {}
@@ -175,22 +175,22 @@ class Highlighter:
     @property
     def model(self) -> str:
         """Give the model's name."""
-        return self._patches.card.name
+        return self.patches.card.name
 
     @property
     def has_head(self) -> bool:
         """Tell whether patches go through a head that was learned for them."""
-        return self._patches.head is not None
+        return self.patches.head is not None
 
     @property
     def weights_hash(self) -> str:
         """Tell the model's weights from others of the same name."""
-        return self._patches.card.weights_hash
+        return self.patches.card.weights_hash
 
     @property
     def dimension(self) -> int:
         """Give the length of a patch vector."""
-        return self._patches.card.dimension
+        return self.patches.card.dimension
 
     def find(
         self, image: "Image.Image", texts: Sequence[str], *, size: tuple[int, int] | None = None
@@ -212,14 +212,17 @@ class Highlighter:
         from indexer.encoders.base import upright_rgb
 
         wanted = checked_texts(texts)
-        vectors = self._vectors(wanted)
         upright = [upright_rgb(image) for image in images]
-        found = []
-        for number, patches in enumerate(self._patches.encode_patches(upright)):
-            values, heights = _judged(patches, wanted, vectors, self._chance)
-            width, height = (sizes and sizes[number]) or upright[number].size
-            found.append(Regions(wanted, width, height, values, heights))
-        return found
+        return [
+            self.find_in(grid, wanted, size=(sizes and sizes[number]) or upright[number].size)
+            for number, grid in enumerate(self.patches.encode_patches(upright))
+        ]
+
+    def find_in(self, grid: PatchGrid, texts: Sequence[str], *, size: tuple[int, int]) -> Regions:
+        """Find texts among patch vectors, stored ones too; size: (width, height) of the upright picture."""
+        wanted = checked_texts(texts)
+        values, heights = _judged(grid, wanted, self._vectors(wanted), self._chance)
+        return Regions(wanted, *size, values, heights)
 
     def _vectors(self, texts: Sequence[str]) -> Vectors:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]

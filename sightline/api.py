@@ -24,6 +24,7 @@ from search.results import SearchAnswer
 
 from .choices import make_filters
 from .places import as_library, is_library
+from .regions_indexing import fill_regions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,18 +77,20 @@ class Library:
         include_hidden: bool = False,
         max_megapixels: float | None = None,
         retry_skipped: bool = False,
+        regions: bool | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_notice: Callable[[str], None] = lambda line: None,
         stop: threading.Event | None = None,
     ) -> IndexSummary:
         """Bring the library up to date with folders: its own by default; make it when absent.
 
-        on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it cleanly.
+        regions: store patch vectors too, so that hits are highlighted without reading them; None: as it was
+        said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it cleanly.
         What was committed before an error stays. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
         EncoderError, DiskFull.
         """
         self.close()
-        return index_folders(
+        summary = index_folders(
             self.path,
             [Path(folder).expanduser() for folder in folders] or self._folders(),
             IndexSettings(
@@ -104,6 +107,9 @@ class Library:
             on_notice=on_notice,
             stop=stop,
         )
+        if not summary.interrupted:
+            fill_regions(self.path, regions, device=device, notify=on_notice, stop=stop)
+        return summary
 
     def search(
         self,

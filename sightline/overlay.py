@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from indexer.errors import EncoderError
+from indexer.patch_filling import patches_of
 from search.regions import NONE, PRESENT_MIN, RegionBox, Regions, load_highlighter
-from search.results import SearchAnswer
+from search.results import Hit, SearchAnswer
 
 from .names import printable
 from .sheet import PAPER, QUIET, fitted_text, font_for
@@ -54,11 +56,12 @@ def colour_of(text: int) -> tuple[int, int, int]:
 
 
 def drawing_for(
-    answer: SearchAnswer, *, notify: Callable[[str], None] = lambda line: None
-) -> Callable[[Image.Image], Image.Image]:
-    """Give what draws on an image where the words of an answer's query match, by the answer's own model.
+    answer: SearchAnswer, library: Path, *, notify: Callable[[str], None] = lambda line: None
+) -> Callable[[Hit, Image.Image], Image.Image]:
+    """Give what draws on a hit's image where the words of the query match, by the answer's own model.
 
-    Raises EncoderError when the model of that name has other weights by now.
+    Patch vectors that the library has are used, others are taken now and stored if that can be. Raises
+    EncoderError when the model of that name has other weights by now.
     """
     texts = [str(part.text) for part in answer.query.texts if part.weight > 0]
     highlighter = load_highlighter(answer.encoder, notify=notify)
@@ -68,8 +71,14 @@ def drawing_for(
             "not be of this answer; bring the library up to date with: sightline index FOLDER"
         )
 
-    def draw(image: Image.Image) -> Image.Image:
-        regions = highlighter.find(image, texts)
+    grids = patches_of(library, highlighter.patches, [bytes.fromhex(hit.content_hash) for hit in answer])
+
+    def draw(hit: Hit, image: Image.Image) -> Image.Image:
+        grid = grids.get(bytes.fromhex(hit.content_hash))
+        if grid is None:  # could not be read a moment ago
+            regions = highlighter.find(image, texts)
+        else:
+            regions = highlighter.find_in(grid, texts, size=image.size)
         return heat(image, regions, 0) if len(texts) == 1 else segmentation(image, regions)
 
     return draw

@@ -20,14 +20,14 @@ HIGHLIGHTED = (
 )
 
 
-Draw = Callable[[Image.Image], Image.Image]
+Draw = Callable[[Hit, Image.Image], Image.Image]
 
 
 def page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
     """Write the answer as HTML; highlight draws on each small image where it matches."""
     images: Iterator[Image.Image | None] = thumbnails([hit.path for hit in answer], THUMBNAIL_SIDE)
     if highlight is not None:
-        images = (image and highlight(image) for image in images)
+        images = (image and highlight(hit, image) for hit, image in zip(answer, images, strict=True))
     figures = [
         _figure(rank, hit, image) for rank, (hit, image) in enumerate(zip(answer, images, strict=True), 1)
     ]

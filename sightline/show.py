@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from indexer.encoders.models import ModelEntry
+    from indexer.patch_filling import PatchesFilled
     from indexer.pipeline import Progress
     from indexer.records import IndexSummary
     from indexer.store.records import LibraryStatus, StoredEncoder
@@ -150,15 +151,15 @@ def remarks(answer: "SearchAnswer", notes: Iterable[str] = ()) -> None:
         )
 
 
-def write_page(answer: "SearchAnswer", file: Path, *, highlight: bool = False) -> None:
-    """Write the answer as a page; highlight shows in each image where it matches."""
+def write_page(answer: "SearchAnswer", file: Path, *, highlight_in: Path | None = None) -> None:
+    """Write the answer of a library as a page; highlight_in: that library, to show where images match."""
     from .page import page
 
     draw = None
-    if highlight:
+    if highlight_in:
         from .overlay import drawing_for
 
-        draw = drawing_for(answer, notify=remark)
+        draw = drawing_for(answer, highlight_in, notify=remark)
     _write_html(page(answer, highlight=draw), file)
 
 
@@ -292,6 +293,14 @@ def summary(done: "IndexSummary", library: Path) -> None:
         remark("interrupted; what is done is kept, and the same command continues")
 
 
+def regions_stored(done: "PatchesFilled") -> None:
+    """Say on stderr what was stored of patch vectors."""
+    unread = f"; {plural(done.unreadable, 'image')} could not be read" if done.unreadable else ""
+    remark(f"regions of {plural(done.stored, 'image')} stored ({file_size(done.stored_bytes)}){unread}")
+    if done.interrupted:
+        remark("interrupted; what is done is kept, and the same command continues")
+
+
 def _to_stderr(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
@@ -316,6 +325,9 @@ def status(found: "LibraryStatus") -> None:
     )
     rows += [("model", _encoder_line(encoder)) for encoder in found.encoders]
     rows += [("skipped", f"{files:,}: {printable(reason)}") for reason, files in found.skipped]
+    if found.patches[0]:
+        images, size = found.patches
+        rows.append(("regions", f"patch vectors of {plural(images, 'image')}, {file_size(size)}"))
     rows.append(("on disk", _disk_line(found)))
     for name, value in rows:
         print(f"{name:8}  {value}")
@@ -353,6 +365,7 @@ def status_dict(found: "LibraryStatus") -> dict[str, Any]:
         "catalog_bytes": found.catalog_bytes,
         "vectors_bytes": found.vectors_bytes,
         "backups_bytes": found.backups_bytes,
+        "regions": {"images": found.patches[0], "bytes": found.patches[1]},
         "last_run": found.last_run,
     }
 

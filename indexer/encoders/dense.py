@@ -124,6 +124,13 @@ class PatchEncoder:
         self._batch_size = batch_size
 
     @property
+    def recipe(self) -> str:
+        """Tell in a line how vectors are taken: those of one encoder and one recipe can be compared."""
+        sides = "+".join(map(str, self.settings.short_sides))
+        head = f", head {self.head.digest}" if self.head else ""
+        return f"{self.settings.variant} {sides} px, windows {self.settings.window} px{head}"
+
+    @property
     def cells(self) -> int:
         """Count the cells along a picture's shorter side."""
         return max(1, round(max(self.settings.short_sides) / self._tower.stride))

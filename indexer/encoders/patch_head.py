@@ -4,6 +4,7 @@
 PACL's patch embedder (Mukhoti et al. 2023, arXiv 2212.04994, appendix A.1); trainer/pacl.py learns it.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,14 @@ class PatchHead:
         hidden = np.maximum(self._linear("layers.0", rows), 0)
         turned = unit_rows(self._linear("skip", rows) + self._linear("layers.2", hidden))
         return turned.reshape(*patches.shape[:-1], self.card.text_dimension)
+
+    @property
+    def digest(self) -> str:
+        """Tell its weights from another's in a few characters."""
+        digest = hashlib.sha256()
+        for name in TENSORS:
+            digest.update(np.ascontiguousarray(self.weights[name]).tobytes())
+        return digest.hexdigest()[:12]
 
     def _linear(self, layer: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return rows @ self.weights[f"{layer}.weight"].T + self.weights[f"{layer}.bias"]

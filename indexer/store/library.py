@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, update
 
 from ..errors import LibraryEmpty, LibraryMissing
 from ..features import Features
+from ..patch_grids import PackedGrid
 from ..records import EncodedImage, EncoderCard, FoundFile, Ids, Skipped, Vectors
-from . import catalog, changes, pairs, schema
+from . import catalog, changes, pairs, patches, schema
 from .changes import Entry, Place
 from .engines import engine_to_read, engine_to_write, run_pragma
 from .failures import explained
@@ -255,6 +256,28 @@ class LibraryReader:
         with self.reading() as connection:
             return catalog.skipped_files(connection, self.path)
 
+    def patch_grids(
+        self, encoder: StoredEncoder, recipe: str, hashes: Sequence[bytes]
+    ) -> dict[bytes, PackedGrid]:
+        """Give the patch vectors of contents, by their hash, that were taken so; not all have some."""
+        with self.reading() as connection:
+            return patches.get_grids(connection, encoder.id, recipe, hashes)
+
+    def without_patches(self, encoder: StoredEncoder, recipe: str) -> Ids:
+        """Give the live contents of an encoder that have no patch vectors that were taken so, in order."""
+        with self.reading() as connection:
+            return patches.without_grids(connection, encoder.id, recipe)
+
+    def content_ids(self, hashes: Sequence[bytes]) -> list[int]:
+        """Give the ids of contents with these hashes."""
+        with self.reading() as connection:
+            return patches.ids_of(connection, hashes)
+
+    def keeps_patches(self) -> bool:
+        """Tell whether patch vectors are to be stored of what is indexed."""
+        with self.reading() as connection:
+            return catalog.get_setting(connection, "regions") == "kept"
+
     def status(self) -> LibraryStatus:
         """Give the library in numbers."""
         with self.reading() as connection:
@@ -268,6 +291,7 @@ class LibraryReader:
                 vectors_bytes=size_below(vectors_folder(self.path)),
                 backups_bytes=size_below(backups_folder(self.path)),
                 last_run=json.loads(told) if told else None,
+                patches=patches.count_grids(connection),
                 **catalog.count_rows(connection),
             )
 
@@ -414,6 +438,16 @@ class LibraryWriter(LibraryReader):
         """Store what the last run did, for `status`; plain JSON values."""
         with self._writing() as connection:
             changes.put_setting(connection, "last_run", json.dumps(dict(summary)))
+
+    def put_patches(self, encoder: StoredEncoder, recipe: str, grids: Mapping[int, PackedGrid]) -> None:
+        """Store the patch vectors of contents."""
+        with self._writing() as connection:
+            patches.put_grids(connection, encoder.id, recipe, grids)
+
+    def keep_patches(self, kept: bool) -> None:
+        """Note whether patch vectors are to be stored of what is indexed."""
+        with self._writing() as connection:
+            changes.put_setting(connection, "regions", "kept" if kept else "left")
 
     def put_features(self, marks: Mapping[int, Features]) -> None:
         """Store the marks of contents that have none."""

@@ -94,6 +94,7 @@ class LibraryStatus:
     vectors_bytes: int
     backups_bytes: int
     last_run: dict[str, Any] | None  # as `record_run` was given it
+    patches: tuple[int, int] = (0, 0)  # images with patch vectors, and the bytes these take of the catalog
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 from .names import decode_name, encode_name
 
-REVISIONS = ("0001", "0002", "0003")  # of migrations/, oldest first; a test compares
+REVISIONS = ("0001", "0002", "0003", "0004")  # of migrations/, oldest first; a test compares
 HEAD = REVISIONS[-1]
 
 _NAMES = {  # Alembic can only change what has a name
@@ -156,6 +156,18 @@ local_feature = Table(  # marks by which parts of a picture are found again (fea
     metadata,
     Column("content_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
     Column("marks", LargeBinary, nullable=False),
+)
+
+patch_grid = Table(  # where in a picture what is: its patch vectors (patch_grids.py)
+    "patch_grid",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("content_id", ForeignKey("content.id", ondelete="CASCADE"), primary_key=True),
+    Column("recipe", String, nullable=False),  # at which sizes and how they were taken
+    Column("rows", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+    Column("cells", LargeBinary, nullable=False),
+    Index(None, "content_id"),
 )
 
 compared = Table(  # contents that a search for duplicates has seen: it need not compare them again

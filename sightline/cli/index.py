@@ -14,6 +14,7 @@ import click
 from .options import AnyPath, library_option
 
 if TYPE_CHECKING:
+    from indexer.patch_filling import PatchesFilled
     from indexer.pipeline import Progress
 
 EPILOG = """\b
@@ -21,6 +22,7 @@ Examples:
   sightline index ~/Pictures
   sightline index ~/Pictures --exclude '*/thumbs/*' --exclude '*.gif'
   sightline index /mnt/camera /mnt/archive --library ~/photos.library
+  sightline index ~/Pictures --regions
   sightline index                          (the folders that the library already has)
   sightline index ~/Pictures --json --quiet | jq .indexed
 
@@ -57,6 +59,12 @@ Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong optio
     metavar="MP",
     help="Skip images with more pixels.",
 )
+@click.option(
+    "--regions/--no-regions",
+    default=None,
+    help="Store patch vectors too, so that `search --highlight` need not read the pictures; a library "
+    "remembers it.",
+)
 @click.option("--retry-skipped", is_flag=True, help="Try again what could not be decoded before.")
 @click.option("--show-skipped", is_flag=True, help="List every skipped file with its reason.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
@@ -71,6 +79,7 @@ def command(
     exclude: tuple[str, ...],
     include_hidden: bool,
     max_megapixels: float | None,
+    regions: bool | None,
     retry_skipped: bool,
     show_skipped: bool,
     as_json: bool,
@@ -103,14 +112,38 @@ def command(
         summary = index_folders(
             place, folders, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
+    filled = None if summary.interrupted else _fill_regions(place, regions, device, live, quiet)
     if as_json:
-        show.json_lines([{**summary_as_dict(summary), "library": str(place)}])
+        more = {"regions": filled.stored} if filled else {}
+        show.json_lines([{**summary_as_dict(summary), **more, "library": str(place)}])
     if not quiet:
         show.summary(summary, place)
+        if filled is not None:
+            show.regions_stored(filled)
     if show_skipped:
         _list_skipped(place)
-    if summary.interrupted:
+    if summary.interrupted or (filled is not None and filled.interrupted):
         raise KeyboardInterrupt
+
+
+def _fill_regions(
+    place: Path, wanted: bool | None, device: str, live: bool, quiet: bool
+) -> "PatchesFilled | None":
+    from contextlib import nullcontext
+
+    from .. import show
+    from ..regions_indexing import fill_regions
+
+    bar = show.task_bar() if live else nullcontext(lambda *_: None)
+    with _stopping() as stop, bar as update:
+        return fill_regions(
+            place,
+            wanted,
+            device=device,
+            progress=lambda done, of: update("regions", done, of),
+            notify=(lambda _line: None) if quiet else show.remark,
+            stop=stop,
+        )
 
 
 def _folders_of(place: Path) -> tuple[Path, ...]:

@@ -139,7 +139,7 @@ def command(
     else:
         show.hits(answer, preview=preview)
     if html:
-        show.write_page(answer, html, highlight=highlight)
+        show.write_page(answer, html, highlight_in=place if highlight else None)
     if sheet:
         show.write_sheet(answer, sheet)
     show.remarks(answer, notes)

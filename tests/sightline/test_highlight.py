@@ -10,6 +10,7 @@ import sightline
 from indexer.encoders.base import upright_rgb
 from indexer.errors import EncoderError, QueryInvalid
 from search.regions import Regions
+from search.results import Hit
 from sightline.overlay import drawing_for, heat, overlay, segmentation
 from sightline.page import page
 from sightline.regions_output import regions_dict, run_lengths
@@ -180,12 +181,26 @@ def test_search_shows_on_its_page_where_each_hit_matches(run: Run, indexed: Path
 def test_each_hits_picture_is_drawn_on(tmp_path: Path):
     drawn: list[tuple[int, int]] = []
 
-    def draw(image: Image.Image) -> Image.Image:
+    def draw(hit: Hit, image: Image.Image) -> Image.Image:
         drawn.append(image.size)
         return image
 
     page(make_answer([*make_images(tmp_path)[:2], tmp_path / "gone.jpg"]), highlight=draw)
     assert len(drawn) == 2
+
+
+def test_what_index_stored_of_regions_is_used_by_search(run: Run, tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.effect_noise((200, 120), 90).convert("RGB").save(folder / "noise.png")
+    done = run("index", folder, "--regions")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"regions of 1 image stored" in done.stderr
+    status = json.loads(run("status", "--json", cwd=folder).stdout)
+    assert status["regions"]["images"] == 1
+    done = run("search", "a wall", "--html", tmp_path / "hits.html", "--highlight", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(run("status", "--json", cwd=folder).stdout)["regions"] == status["regions"]
 
 
 @pytest.mark.parametrize(
@@ -241,4 +256,4 @@ def test_run_lengths_are_read_back():
 
 def test_a_page_of_hits_is_not_drawn_with_other_weights_than_the_library_has(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="other weights now"):
-        drawing_for(make_answer(make_images(tmp_path), query="dog"))
+        drawing_for(make_answer(make_images(tmp_path), query="dog"), tmp_path)

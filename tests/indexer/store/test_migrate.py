@@ -27,7 +27,7 @@ NEXT_REVISION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0004", "0003", None, None
+revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
 
 def upgrade() -> None:
     op.add_column("content", sa.Column("stars", sa.Integer()))
@@ -38,7 +38,7 @@ def upgrade() -> None:
 def later_scripts(folder: Path, more: str = "pass") -> Path:
     """Our migrations and one more."""
     shutil.copytree(migrate.scripts_folder(), folder)
-    (folder / "versions" / "0004_stars.py").write_text(NEXT_REVISION.format(more=more))
+    (folder / "versions" / "0005_stars.py").write_text(NEXT_REVISION.format(more=more))
     return folder
 
 
@@ -46,7 +46,7 @@ def upgrade(library: Path, scripts: Path) -> None:
     engine = engine_to_write(library)
     with engine.connect() as connection:
         try:
-            migrate.upgrade(connection, library, scripts=scripts, known=("0001", "0002", "0003", "0004"))
+            migrate.upgrade(connection, library, scripts=scripts, known=(*schema.REVISIONS, "0005"))
         finally:
             connection.rollback()
     engine.dispose()
@@ -94,11 +94,11 @@ def test_the_program_knows_all_revisions() -> None:
 def test_an_upgrade_keeps_everything_and_leaves_a_copy_of_before(library: Path, tmp_path: Path) -> None:
     before = ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id")
     upgrade(library, later_scripts(tmp_path / "100% later"))
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0005",)]
     assert ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id") == before
     [copy] = (library / "backups").iterdir()
-    assert copy.name.startswith("catalog-0003-")
-    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert copy.name.startswith("catalog-0004-")
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert ask(copy, "SELECT id, sha256 FROM content ORDER BY id") == before
 
 
@@ -118,7 +118,7 @@ def test_a_failed_upgrade_leaves_the_catalog_as_it_was(library: Path, tmp_path: 
     with pytest.raises(ZeroDivisionError):
         upgrade(library, later_scripts(tmp_path / "later", more="1 / 0"))
     assert ask(catalog_file(library), "SELECT sql FROM sqlite_master ORDER BY name") == before
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
 
 
 def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
@@ -129,7 +129,7 @@ def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
 def test_a_newer_catalog_is_refused_with_the_remedy(library: Path, tmp_path: Path) -> None:
     upgrade(library, later_scripts(tmp_path / "later"))
     for opening in (open_library, lambda path: open_for_writing(path, create=False)):
-        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0004.*pip install --upgrade"):
+        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0005.*pip install --upgrade"):
             opening(library)
     assert ask(catalog_file(library), "SELECT count(*) FROM content") == [(60,)]
 
@@ -140,11 +140,11 @@ def test_an_older_catalog_is_upgraded_by_the_first_who_opens_it(
     """Ours is the older one for a program that knows one revision more."""
     scripts = later_scripts(tmp_path / "later")
     monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(schema, "HEAD", "0004")
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003", "0004"))
+    monkeypatch.setattr(schema, "HEAD", "0005")
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0005"))
     with open_library(library) as reader:
         assert reader.default_encoder().images == 60
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0005",)]
     assert len(list((library / "backups").iterdir())) == 1
 
 
@@ -175,6 +175,7 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
         "0001_first_tables.py",
         "0002_duplicates.py",
         "0003_pixel_hash.py",
+        "0004_patch_grids.py",
     ]
     script = f"""
 from pathlib import Path

@@ -1,0 +1,114 @@
+"""Filling in patches: the patch vectors of images that are indexed, so that regions need no picture."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .encoders.dense import PatchEncoder, PatchGrid
+from .errors import DiskFull, EncoderMismatch, LibraryBusy, LibraryReadOnly
+from .opening import Undecodable, open_upright
+from .patch_grids import PackedGrid, pack_grid, unpack_grid
+from .store.library import LibraryReader, open_for_writing, open_library
+from .store.records import StoredEncoder, StoredImage
+from .workers import usable_cores
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COMMIT_EVERY = 64  # images; a kill loses the patches of so many at most
+
+
+@dataclass(frozen=True, slots=True)
+class PatchesFilled:
+    """What a run took down."""
+
+    stored: int  # images
+    unreadable: int
+    stored_bytes: int
+    interrupted: bool
+
+
+def fill_patches(
+    library: Path,
+    encoder: PatchEncoder,
+    *,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    stop: threading.Event | None = None,
+) -> PatchesFilled:
+    """Store the patch vectors of all images that have none of this encoder.
+
+    Raises EncoderMismatch, LibraryBusy, LibraryReadOnly, DiskFull; what is stored by then stays.
+    """
+    with open_library(library) as reader:
+        mine = stored_encoder(reader, encoder)
+        images = reader.images(reader.without_patches(mine, encoder.recipe).tolist())
+    seen = stored = size = 0
+    with open_for_writing(library, create=False) as writer:
+        for some in _portions(images):
+            if stop is not None and stop.is_set():
+                break
+            grids = take_patches(some, encoder)
+            writer.put_patches(mine, encoder.recipe, grids)
+            seen, stored = seen + len(some), stored + len(grids)
+            size += sum(len(grid.cells) for grid in grids.values())
+            progress(seen, len(images))
+    return PatchesFilled(stored, seen - stored, size, interrupted=seen < len(images))
+
+
+def patches_of(library: Path, encoder: PatchEncoder, hashes: Sequence[bytes]) -> dict[bytes, PatchGrid]:
+    """Give the grids of some contents; what is not stored yet is taken now, and stored if that can be.
+
+    A picture that cannot be read has none. Raises EncoderMismatch.
+    """
+    with open_library(library) as reader:
+        mine = stored_encoder(reader, encoder)
+        found = reader.patch_grids(mine, encoder.recipe, hashes)
+        images = reader.images(reader.content_ids([each for each in hashes if each not in found]))
+    taken = take_patches(images, encoder)
+    if taken:
+        with (
+            suppress(LibraryBusy, LibraryReadOnly, DiskFull),
+            open_for_writing(library, create=False) as writer,
+        ):
+            writer.put_patches(mine, encoder.recipe, taken)
+    found |= {images[content][0].content_hash: grid for content, grid in taken.items()}
+    return {content_hash: unpack_grid(grid) for content_hash, grid in found.items()}
+
+
+def stored_encoder(reader: LibraryReader, encoder: PatchEncoder) -> StoredEncoder:
+    """Find the library's encoder with these weights; raises EncoderMismatch."""
+    encoders = reader.status().encoders
+    for each in encoders:
+        if each.card.weights_hash == encoder.card.weights_hash:
+            return each
+    raise EncoderMismatch(encoder.card.name, tuple(each.card.name for each in encoders))
+
+
+def _portions(images: Mapping[int, Sequence[StoredImage]]) -> Iterator[dict[int, Sequence[StoredImage]]]:
+    items = iter(images.items())
+    while some := dict(islice(items, COMMIT_EVERY)):
+        yield some
+
+
+def take_patches(images: Mapping[int, Sequence[StoredImage]], encoder: PatchEncoder) -> dict[int, PackedGrid]:
+    """Read pictures and encode their patches; those that cannot be read are left out."""
+    side = max(encoder.settings.short_sides)
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="patches") as threads:
+        opened = threads.map(lambda copies: _opened(copies, side), images.values())
+        readable = {
+            content: image for content, image in zip(images, opened, strict=True) if image is not None
+        }
+    grids = encoder.encode_patches(list(readable.values()))
+    return {content: pack_grid(grid) for content, grid in zip(readable, grids, strict=True)}
+
+
+def _opened(copies: Sequence[StoredImage], side: int) -> "Image.Image | None":
+    for image in copies:
+        with suppress(Undecodable, OSError):
+            return open_upright(image.path, target=(side // 2, side // 2))[0]
+    return None

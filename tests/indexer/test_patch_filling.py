@@ -1,0 +1,145 @@
+"""Patch vectors are taken once per image, stored, and found again by the image's content."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer import patch_filling
+from indexer.encoders.dense import PatchEncoder, PatchSettings
+from indexer.encoders.dense_loading import load_patch_encoder
+from indexer.errors import EncoderMismatch
+from indexer.patch_filling import fill_patches, patches_of
+from indexer.pipeline import IndexSettings, index_folders
+from indexer.store.library import open_for_writing, open_library
+from sightline.regions_indexing import fill_regions
+
+from .encoders import small_models
+
+SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
+
+
+def noise(seed: int, size: tuple[int, int] = (90, 60)) -> Image.Image:
+    cells = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> PatchEncoder:
+    return load_patch_encoder("builtin", device="cpu", runtime="torch")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        noise(seed).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def library(folder: Path, tmp_path: Path) -> Path:
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    return tmp_path / "library"
+
+
+def hashes_of(library: Path) -> dict[str, bytes]:
+    with open_library(library) as reader:
+        ids, _, _ = reader.fingerprints()
+        return {
+            image.path.name: image.content_hash
+            for copies in reader.images(ids.tolist()).values()
+            for image in copies
+        }
+
+
+def test_all_images_are_filled_in_once(library: Path, encoder: PatchEncoder) -> None:
+    first, second = (fill_patches(library, encoder) for _ in range(2))
+    assert (first.stored, first.unreadable, first.interrupted) == (3, 0, False)
+    assert second.stored == 0
+    with open_library(library) as reader:
+        assert reader.status().patches == (3, first.stored_bytes)
+
+
+def test_only_what_is_new_is_taken(folder: Path, library: Path, encoder: PatchEncoder) -> None:
+    fill_patches(library, encoder)
+    noise(7).save(folder / "new.png")
+    index_folders(library, [folder], SETTINGS)
+    assert fill_patches(library, encoder).stored == 1
+
+
+def test_what_is_stored_is_what_the_encoder_gives(
+    folder: Path, library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_patches(library, encoder)
+    monkeypatch.setattr(patch_filling, "take_patches", lambda images, _: {} if not images else 1 / 0)
+    found = patches_of(library, encoder, list(hashes_of(library).values()))
+    for name, content in hashes_of(library).items():
+        expected = encoder.encode_patches([Image.open(folder / name)])[0]
+        assert (found[content] * expected).sum(axis=2).min() > 0.999
+
+
+def test_patches_asked_for_are_taken_and_stored(library: Path, encoder: PatchEncoder) -> None:
+    wanted = hashes_of(library)["1.png"]
+    assert patches_of(library, encoder, [wanted]).keys() == {wanted}
+    with open_library(library) as reader:
+        assert reader.status().patches[0] == 1
+
+
+def test_patches_asked_for_come_also_while_somebody_writes(library: Path, encoder: PatchEncoder) -> None:
+    wanted = hashes_of(library)["1.png"]
+    with open_for_writing(library, create=False):
+        assert patches_of(library, encoder, [wanted]).keys() == {wanted}
+
+
+def test_a_picture_that_is_gone_has_none(folder: Path, library: Path, encoder: PatchEncoder) -> None:
+    hashes = hashes_of(library)
+    (folder / "1.png").unlink()
+    assert patches_of(library, encoder, list(hashes.values())).keys() == {hashes["0.png"], hashes["2.png"]}
+    assert fill_patches(library, encoder).unreadable == 1
+
+
+def test_patches_taken_otherwise_do_not_count(library: Path, encoder: PatchEncoder) -> None:
+    fill_patches(library, encoder)
+    other = PatchEncoder(encoder._tower, encoder.card, settings=PatchSettings((96,), window=400))
+    assert fill_patches(library, other).stored == 3
+
+
+def test_another_models_patches_are_refused(library: Path, tmp_path: Path) -> None:
+    folder = small_models.write_builtin(tmp_path / "stranger")
+    stranger = load_patch_encoder(str(folder), device="cpu", runtime="torch")
+    with pytest.raises(EncoderMismatch):
+        fill_patches(library, stranger)
+
+
+def test_a_run_that_is_stopped_keeps_what_is_done(
+    library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patch_filling, "COMMIT_EVERY", 1)
+    stop = threading.Event()
+    done = fill_patches(library, encoder, progress=lambda *_: stop.set(), stop=stop)
+    assert (done.stored, done.interrupted) == (1, True)
+    assert fill_patches(library, encoder).stored == 2
+
+
+def test_forgotten_images_take_their_patches_along(
+    folder: Path, library: Path, encoder: PatchEncoder
+) -> None:
+    fill_patches(library, encoder)
+    with open_for_writing(library, create=False) as writer:
+        writer.forget(folder)
+    with open_library(library) as reader:
+        assert reader.status().patches == (0, 0)
+
+
+def test_a_library_remembers_whether_it_keeps_regions(folder: Path, library: Path) -> None:
+    assert fill_regions(library, None, device="cpu") is None
+    assert fill_regions(library, True, device="cpu").stored == 3
+    noise(8).save(folder / "new.png")
+    index_folders(library, [folder], SETTINGS)
+    assert fill_regions(library, None, device="cpu").stored == 1
+    assert fill_regions(library, False, device="cpu") is None
+    assert fill_regions(library, None, device="cpu") is None
