@@ -85,7 +85,8 @@ class Library:
         """Bring the library up to date with folders: its own by default; make it when absent.
 
         regions: store patch vectors too, so that hits are highlighted without reading them; None: as it was
-        said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it cleanly.
+        said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it
+        cleanly.
         What was committed before an error stays. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
         EncoderError, DiskFull.
         """
