@@ -26,6 +26,7 @@ class Hit:
     longitude: float | None  # degrees, east positive
     size: int  # bytes
     content_hash: str  # sha256 of the file's bytes, hexadecimal; copies share it
+    parts: float | None = None  # PACL's compatibility of the words with parts of it, where that was asked for
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values for JSON: paths as strings, times as ISO 8601."""
@@ -43,6 +44,7 @@ class Hit:
             "longitude": self.longitude,
             "size": self.size,
             "sha256": self.content_hash,
+            **({} if self.parts is None else {"parts": round(self.parts, 6)}),
         }
 
 

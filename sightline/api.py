@@ -17,6 +17,8 @@ from indexer.store.library import LibraryReader, open_for_writing, open_library
 from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
 from search.encoding import load_for_query
 from search.engine import choose_encoder, search
+from search.parts import by_parts as order_by_parts
+from search.parts import images_ahead
 from search.query import Query, make_query
 from search.regions import Highlighter, load_highlighter
 from search.regions_texts import checked_texts
@@ -128,6 +130,7 @@ class Library:
         min_score: float | None = None,
         min_relevance: float | None = None,
         model: str | None = None,
+        by_parts: bool = False,
     ) -> SearchAnswer:
         """Find images by words, by example images (like), or both; a sequence of hits, best first.
 
@@ -135,7 +138,8 @@ class Library:
         is never read as a file name; files go to like. An example image and its exact copies are left out.
         after includes its date, before does not; both take a date or "2024", "2024-05", "2024-05-17".
         A hit's score is a cosine; its relevance, 0 to 1, says how far it stands above what unrelated queries
-        get here, and answer.nothing_matches whether no hit does (see search/rank.py).
+        get here, and answer.nothing_matches whether no hit does (see search/rank.py). by_parts orders the
+        nearest images anew by how well parts of them match the words (search/parts.py).
         Raises LibraryMissing, LibraryEmpty, QueryInvalid, EncoderMismatch, EncoderError.
         """
         parts = make_query(_texts(query), without=_texts(without), like=_files(like))
@@ -147,16 +151,17 @@ class Library:
             min_width=min_width,
             min_height=min_height,
         )
-        return search(
+        answer = search(
             self._opened(),
             parts,
             filters=filters,
-            limit=limit,
+            limit=images_ahead(limit) if by_parts else limit,
             min_score=min_score,
             min_relevance=min_relevance,
             model=model,
             load=self._encoder_for,
         )
+        return order_by_parts(answer, self.path, limit=limit) if by_parts else answer
 
     def embeddings(self, *, model: str | None = None) -> tuple[Ids, Vectors]:
         """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`."""
