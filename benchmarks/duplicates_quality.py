@@ -24,10 +24,12 @@ from workplace import parse_workplace
 from indexer.backfill import fill_features
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
-from search.duplicates.finder import Question, find_candidates, find_pairs
+from search.duplicates.finder import Question, find_pairs
+from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 PHOTO_SIDE = 1000  # pixels; larger photos are reduced before they are edited
 HASH_METHODS = {"phash": 10, "dhash": 5, "average_hash": 5}  # bits of 64 up to which they call it a duplicate
 
@@ -192,8 +194,13 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
     with open_library(library) as reader:
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
-        candidates = find_candidates(reader, question)
-        found = list(find_pairs(reader, question, images))
+        candidates = find_candidates(reader, question.level, turned=question.turned)
+        name = {content: copies[0].path.name for content, copies in images.items()}
+        found = list(
+            find_pairs(
+                reader, question, images, worth=lambda pair: _counts(name[pair.first], name[pair.second])
+            )
+        )
     seconds = time.perf_counter() - began
     names = {
         tuple(sorted((one.path.name, other.path.name)))
@@ -208,10 +215,16 @@ def our_pairs(folder: Path, library: Path) -> tuple[set[tuple[str, str]], float,
     return names, seconds, len(candidates)  # type: ignore[return-value]
 
 
+def _counts(one: str, other: str) -> bool:
+    """Tell whether a pair is scored: two edits of one photo are neither right nor wrong."""
+    same_photo = "-" in one and "-" in other and one.split("-")[0] == other.split("-")[0]
+    return not same_photo or "original" in one + other
+
+
 def proposed(library: Path, numbers: list[str]) -> tuple[int, int, float]:
     """Count originals' edits that are candidates, of how many, and false candidates an image."""
     with open_library(library) as reader:
-        candidates = find_candidates(reader, Question(Level.NEAR, turned=True))
+        candidates = find_candidates(reader, Level.NEAR, turned=True)
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
     names = {content: copies[0].path.name for content, copies in images.items()}
@@ -274,7 +287,8 @@ def main() -> None:
     parser.add_argument("--candidates-only", action="store_true", help="of a library from an earlier run")
     work, arguments = parse_workplace(parser)
     folder = work.folder / "duplicates"
-    photos = sorted(p for place in arguments.photos for p in place.rglob("*.jp*g"))[: arguments.limit]
+    found = (path for place in arguments.photos for path in sorted(place.rglob("*.*")))
+    photos = [path for path in found if path.suffix.lower() in PHOTO_SUFFIXES][: arguments.limit]
     distractors = sorted(p for place in arguments.distractors for p in place.rglob("*.*") if p.is_file())
     make_set(photos or _skimage_photos(folder), distractors, folder / "set")
     numbers = sorted({path.name.split("-")[0] for path in (folder / "set/edits").iterdir()})

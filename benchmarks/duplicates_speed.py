@@ -28,7 +28,8 @@ from indexer.encoders.loading import load_encoder
 from indexer.features import FEATURE, FEATURES_MAX, Features, local_features
 from indexer.records import EncodedImage, FoundFile, ImageFacts
 from indexer.store.library import LibraryWriter, open_for_writing, open_library
-from search.duplicates.finder import Question, find_candidates
+from search.duplicates.proposing import find_candidates
+from search.duplicates.records import Level
 
 AT_ONCE = 5_000
 COPY_EVERY = 100
@@ -119,7 +120,7 @@ def measure(library: Path, *, turned: bool) -> None:
         stages.append((what, time.perf_counter() - began))
 
     with open_library(library) as reader:
-        candidates = find_candidates(reader, Question(turned=turned), progress=note)
+        candidates = find_candidates(reader, Level.NEAR, turned=turned, progress=note)
         ids, _, _ = reader.fingerprints()
     seconds = time.perf_counter() - began
     copies = {

@@ -1,41 +1,31 @@
 """The finder: a library to its groups of duplicates."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.records import Ids
 from indexer.store.library import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
 
-from .candidates import (
-    CROWD_RATIO,
-    SCENE_CROWD_RATIO,
-    Candidates,
-    equal_pairs,
-    hash_pairs,
-    merged,
-    vector_pairs,
-)
+from .candidates import Candidates, merged
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
 from .keeping import Keep, is_protected, order_to_keep
-from .marks import mark_pairs
 from .memory import SCOPES, Memory
+from .proposing import Progress, find_candidates
 from .records import DuplicatePair, Evidence, Group, Level, Member
-from .spool import Neighbours, chosen, gather
+from .spool import Neighbours, chosen
 
 GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
 MORE_PIXELS = 1.05  # times as many are a loss
 KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they are different pictures
 
 Images = Mapping[int, Sequence[StoredImage]]  # content -> the files that hold it
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +95,9 @@ def _find_new(reader: LibraryReader, question: Question, memory: Memory, progres
     """Compare what is new with everything."""
     if question.level is Level.EXACT or not len(memory.new):
         return
-    candidates = find_candidates(reader, question, asking=memory.new, progress=progress)
+    candidates = find_candidates(
+        reader, question.level, turned=question.turned, asking=memory.new, progress=progress
+    )
     memory.add(candidates, incomplete=reader.incomplete(reader.default_encoder()))
 
 
@@ -211,14 +203,15 @@ def find_pairs(
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
-        candidates = _among(find_candidates(reader, question, progress=progress), images)
+        found = find_candidates(reader, question.level, turned=question.turned, progress=progress)
+        candidates = _among(found, images)
         rows = enumerate(pair_at(candidates, row) for row in range(len(candidates)))
         wanted = (each for each in rows if worth(each[1]))
         while some := list(islice(wanted, PAIRS_AT_ONCE)):
             progress("comparing pictures", some[0][0], len(candidates))
-            for found in judge.judge([pair for _, pair in some]):
-                if found is not None and found.level.rank <= question.level.rank:
-                    yield found
+            for pair in judge.judge([pair for _, pair in some]):
+                if pair is not None and pair.level.rank <= question.level.rank:
+                    yield pair
     finally:
         judge.close()
 
@@ -227,54 +220,6 @@ def all_images(reader: LibraryReader, folder: Path | None = None) -> dict[int, l
     """Give a library's files, or those at or below a folder, by their content."""
     ids, _, _ = reader.fingerprints()
     return reader.images(ids.tolist(), Filters(folder=folder))
-
-
-def find_candidates(
-    reader: LibraryReader,
-    question: Question,
-    *,
-    asking: Ids | None = None,
-    progress: Progress = lambda *_: None,
-) -> Candidates:
-    """Give the pairs of contents worth a look, in order; raises DiskFull.
-
-    asking: the contents that are compared with all; None: all of them.
-    """
-    return gather(_proposed(reader, question, asking, progress))
-
-
-def _proposed(
-    reader: LibraryReader, question: Question, asking: Ids | None, progress: Progress
-) -> Iterator[Candidates]:
-    ids, hashes, quality = reader.fingerprints()
-    progress("comparing hashes", 0, len(ids))
-    rows = None if asking is None else _rows_in(ids, asking)
-    found = hash_pairs(hashes, quality, turned=question.turned, asking=rows)
-    yield from (_named(part, ids) for part in found)
-    pixel_ids, pixels = reader.pixel_hashes()
-    rows = None if asking is None else _rows_in(pixel_ids, asking)
-    yield from (_named(part, pixel_ids) for part in equal_pairs(pixels, asking=rows))
-    progress("comparing marks", 0, len(ids))
-    mark_ids, counts, marks = reader.local_features()
-    rows = None if asking is None else _rows_in(mark_ids, asking)
-    found = mark_pairs(counts, marks, turned=question.turned, asking=rows)
-    yield from (_named(part, mark_ids) for part in found)
-    progress("comparing vectors", 0, len(ids))
-    vector_ids, vectors = reader.embeddings(reader.default_encoder())
-    rows = None if asking is None else _rows_in(vector_ids, asking)
-    ratio = SCENE_CROWD_RATIO if question.level is Level.SIMILAR else CROWD_RATIO
-    found = vector_pairs(vectors, ratio=ratio, asking=rows)
-    yield from (_named(part, vector_ids) for part in found)
-
-
-def _rows_in(ids: Ids, wanted: Ids) -> Ids:
-    """Give the rows of those of the wanted ids that are among these sorted ones."""
-    return np.searchsorted(ids, wanted[np.isin(wanted, ids)])
-
-
-def _named(part: Candidates, ids: Ids) -> Candidates:
-    """Name the contents of candidates that are rows of these."""
-    return replace(part, first=ids[part.first], second=ids[part.second])
 
 
 def _find_groups(

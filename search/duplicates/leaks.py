@@ -12,8 +12,9 @@ from pathlib import Path
 from indexer.store.library import LibraryReader
 from indexer.store.records import StoredImage
 
-from .finder import Images, Progress, Question, all_images, explain, find_pairs
+from .finder import Images, Question, all_images, explain, find_pairs
 from .judging import LOOSE, Pair
+from .proposing import Progress
 from .records import DuplicatePair, Evidence, Level
 from .sides import Side
 

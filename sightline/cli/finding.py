@@ -14,7 +14,8 @@ from .options import AnyPath, Command
 
 if TYPE_CHECKING:
     from indexer.store.library import LibraryReader
-    from search.duplicates.finder import DuplicateReport, Progress, Question
+    from search.duplicates.finder import DuplicateReport, Question
+    from search.duplicates.proposing import Progress
 
 NAMED_MAX = 5  # files that are named for each reason why they were not compared
 

@@ -17,11 +17,11 @@ from search.duplicates import finder
 from search.duplicates.finder import (
     DuplicateReport,
     Question,
-    find_candidates,
     find_duplicates,
     scope_of,
 )
 from search.duplicates.judging import Judge
+from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
 from .photos import cropped, labelled, photo
@@ -85,9 +85,9 @@ def test_only_what_is_new_is_compared(folder: Path, library: Path, monkeypatch: 
     index_folders(library, [folder], SETTINGS)
     asked = []
 
-    def noting(reader, question, *, asking=None, **others):
+    def noting(reader, level, *, asking=None, **others):
         asked.append(len(asking))
-        return find_candidates(reader, question, asking=asking, **others)
+        return find_candidates(reader, level, asking=asking, **others)
 
     monkeypatch.setattr(finder, "find_candidates", noting)
     assert names(search(library)) == {

@@ -1,0 +1,77 @@
+"""Proposing: a library's candidates; each search lets go of what it read before the next one begins."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from indexer.records import Ids
+from indexer.store.library import LibraryReader
+
+from .candidates import CROWD_RATIO, SCENE_CROWD_RATIO, Candidates, equal_pairs, hash_pairs, vector_pairs
+from .marks import mark_pairs
+from .records import Level
+from .spool import gather
+
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+def find_candidates(
+    reader: LibraryReader,
+    level: Level,
+    *,
+    turned: bool = False,
+    asking: Ids | None = None,
+    progress: Progress = lambda *_: None,
+) -> Candidates:
+    """Give the pairs of contents worth a look, in order; raises DiskFull.
+
+    turned: mirrored and rotated copies too; asking: the contents that are compared with all; None: all.
+    """
+
+    def proposed() -> Iterator[Candidates]:
+        for what, found in (
+            ("comparing hashes", _by_hashes(reader, turned, asking)),
+            ("comparing pixels", _by_pixels(reader, asking)),
+            ("comparing marks", _by_marks(reader, turned, asking)),
+            ("comparing vectors", _by_vectors(reader, level, asking)),
+        ):
+            progress(what, 0, 0)
+            yield from found
+
+    return gather(proposed())
+
+
+def _by_hashes(reader: LibraryReader, turned: bool, asking: Ids | None) -> Iterator[Candidates]:
+    ids, hashes, quality = reader.fingerprints()
+    for part in hash_pairs(hashes, quality, turned=turned, asking=_rows_in(ids, asking)):
+        yield _named(part, ids)
+
+
+def _by_pixels(reader: LibraryReader, asking: Ids | None) -> Iterator[Candidates]:
+    ids, hashes = reader.pixel_hashes()
+    for part in equal_pairs(hashes, asking=_rows_in(ids, asking)):
+        yield _named(part, ids)
+
+
+def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None) -> Iterator[Candidates]:
+    ids, counts, marks = reader.local_features()
+    for part in mark_pairs(counts, marks, turned=turned, asking=_rows_in(ids, asking)):
+        yield _named(part, ids)
+
+
+def _by_vectors(reader: LibraryReader, level: Level, asking: Ids | None) -> Iterator[Candidates]:
+    ids, vectors = reader.embeddings(reader.default_encoder())
+    ratio = SCENE_CROWD_RATIO if level is Level.SIMILAR else CROWD_RATIO
+    for part in vector_pairs(vectors, ratio=ratio, asking=_rows_in(ids, asking)):
+        yield _named(part, ids)
+
+
+def _rows_in(ids: Ids, wanted: Ids | None) -> Ids | None:
+    """Give the rows of those of the wanted ids that are among these sorted ones; None stands for all."""
+    return None if wanted is None else np.searchsorted(ids, wanted[np.isin(wanted, ids)])
+
+
+def _named(part: Candidates, ids: Ids) -> Candidates:
+    """Name the contents of candidates that are rows of these."""
+    return replace(part, first=ids[part.first], second=ids[part.second])
