@@ -5,11 +5,16 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from .pairs import PairSet, hold_out, read_captioned, read_labelled
 
 HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
-# Pixels of captioned images in memory: crops of it come near 64, so that scaling leaves no moiré.
-SOURCE_SIZE = 80
+# Pixels of captioned images in memory: crops of it come near 96, so that scaling leaves no moiré.
+SOURCE_SIZE = 112
+DEV_SIZE = 96  # the shipped model's
 
 # Folder names that are no English for what is in them.
 CALTECH_NAMES = {
@@ -58,9 +63,17 @@ def read_data(folder: Path) -> Data:
         captioned=read_captioned(folder / "pairs/flickr8k-train.tar", SOURCE_SIZE),
         objects=read_labelled(folder / "labelled/caltech101-train.tar", _caltech_names(folder), SOURCE_SIZE),
         classes=classes,
-        dev=read_captioned(folder / "pairs/flickr8k-dev.tar", 64),
+        dev=read_captioned(folder / "pairs/flickr8k-dev.tar", DEV_SIZE),
         held_out=held_out,
     )
+
+
+def at_side(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Scale (n, h, w, 3) pixels to a square of this side, as the product does."""
+    if pixels.shape[1:3] == (side, side):
+        return pixels
+    scaled = (Image.fromarray(each).resize((side, side), Image.Resampling.BICUBIC) for each in pixels)
+    return np.stack([np.asarray(image) for image in scaled])
 
 
 def _synonyms(text: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
 from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
-from .builtin_data import Data, read_data
+from .builtin_data import Data, at_side, read_data
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
@@ -42,7 +42,7 @@ from .learner import (
 from .loop import Schedule, StepReport, make_optimizer, train
 from .pairs import PairSet
 from .taught import (
-    TaughtLearner,
+    ImageLearner,
     Teacher,
     all_texts,
     blend_images,
@@ -102,6 +102,13 @@ ROUNDS = (
 TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
 TAUGHT_SEED = SEED + 4
 
+# The image tower learns to see at the shipped size.
+SHARPER = Round(
+    1200, 2e-3, ((64, 0.30), (80, 0.75), (96, 1.0)), 1.0, (72, 28, 156), (72, 28, 156), 0.30, True
+)
+SHARPER_SEED = SEED + 5
+SHARPER_SHARE = 0.7  # of the way to the weights that learned
+
 
 def model_config() -> dict[str, Any]:
     """Read the model's part of the open_clip configuration that ships with the weights."""
@@ -145,9 +152,10 @@ def _trim_padding(text_tower: nn.Module) -> None:
 
 @torch.no_grad()
 def encode_images(model: nn.Module, pairs: PairSet, batch_size: int = 250) -> Vectors:
-    """Encode all images of a set; (n, dim) float32 unit rows."""
+    """Encode all images of a set at the shipped size; (n, dim) float32 unit rows."""
+    side = int(model_config()["vision_cfg"]["image_size"])
     parts = [
-        model.encode_image(normalise(pairs.pixels[start : start + batch_size]), normalize=True)  # type: ignore[operator]
+        model.encode_image(normalise(at_side(pairs.pixels[start : start + batch_size], side)), normalize=True)  # type: ignore[operator]
         for start in range(0, len(pairs), batch_size)
     ]
     return torch.cat(parts).numpy()
@@ -202,14 +210,20 @@ class Run:
 
     @property
     def finished_file(self) -> Path:
-        """Where the finished model is."""
+        """Where the model is as the taught round left it."""
         return self.folder / "finished.pt"
+
+    @property
+    def sharper_file(self) -> Path:
+        """Where the model is after the last round."""
+        return self.folder / "sharp.pt"
 
     def finished(self) -> nn.Module:
         """Give the model as it shall be shipped."""
-        if self.finished_file.exists():
-            self.learner.model.load_state_dict(load_state(self.finished_file)["model"])
-            return self.learner.model.eval()  # type: ignore[no-any-return]
+        for file in (self.sharper_file, self.finished_file):
+            if file.exists():
+                self.learner.model.load_state_dict(load_state(file)["model"])
+                return self.learner.model.eval()  # type: ignore[no-any-return]
         return self.learner.finished()  # type: ignore[no-any-return]
 
     def learn_captions(self, steps: int) -> None:
@@ -292,19 +306,51 @@ class Run:
         fit_bridge(
             bridge, texts, torch.from_numpy(encode_texts(before, self.tokenizer, texts.texts)), seed=SEED
         )
-        self._learn_across(this, TaughtLearner(learner, bridge, texts, weight_decay=WEIGHT_DECAY))
+        self._learn_images(
+            this, ImageLearner(learner, bridge, texts, weight_decay=WEIGHT_DECAY), "taught", TAUGHT_SEED
+        )
         blend_images(before, learner.model)
         learner.model = before
         captions = [text for group in self.data.captioned.texts for text in group]
         teach_text_tower(learner, self.tokenizer, bridge, teacher, texts, captions, self.folder, seed=SEED)
-        save_state(self.finished_file, {"model": learner.model.state_dict()})
+        save_state(
+            self.finished_file,
+            {"model": learner.model.state_dict(), "word_head": learner.word_head.state_dict()},
+        )
 
-    def _learn_across(self, this: Round, taught: TaughtLearner) -> None:
-        start = taught.resume(self.folder / "taught.pt")
+    def learn_sharper(self, this: Round) -> None:
+        """Learn to see at a larger size, and blend; done once, after the taught round.
+
+        A network of convolutions takes any size, but what it knows has one: shown larger pictures without
+        learning it finds less.
+        """
+        if self.sharper_file.exists():
+            return
+        learner = self.learner
+        taught = load_state(self.finished_file)
+        learner.model.load_state_dict(taught["model"])
+        learner.word_head.load_state_dict(taught["word_head"])
+        before = copy.deepcopy(learner.model)
+        texts = RememberedTexts(learner, self.tokenizer, self.data.learned_from, self.words.texts)
+        dimension = learner.model.text.text_projection.shape[1]
+        turn = nn.Linear(dimension, dimension, bias=False)
+        nn.init.eye_(turn.weight)
+        self._learn_images(
+            this, ImageLearner(learner, turn, texts, weight_decay=WEIGHT_DECAY), "sharper", SHARPER_SEED
+        )
+        after = learner.finished()
+        blend_images(before, after, SHARPER_SHARE)
+        after.visual.load_state_dict(before.visual.state_dict())
+        learner.model = after
+        save_state(self.sharper_file, {"model": after.state_dict()})
+
+    def _learn_images(self, this: Round, images: ImageLearner, name: str, seed: int) -> None:
+        file = self.folder / f"{name}.pt"
+        start = images.resume(file)
         stream = batches(
             lambda _: _shares(self.data, this, locked=True),
             size=this.size,
-            seed=TAUGHT_SEED,
+            seed=seed,
             first_step=start.step,
             least_area=this.least_area,
         )
@@ -312,17 +358,17 @@ class Run:
         def loss_of(batch: Batch) -> Tensor:
             words = self.words.rows(batch.image_keys)
             asked, weights = self._draw_words(batch.step, words, None)
-            return taught.loss(batch, words, asked, weights)
+            return images.loss(batch, words, asked, weights)
 
         def on_step(report: StepReport) -> None:
             step = report.progress.step
             if step % 20 == 0:
-                log.info("taught step %d loss %.3f", step, report.loss)
+                log.info("%s step %d loss %.3f", name, step, report.loss)
             if step % CHECKPOINT_EVERY == 0 or step == this.steps:
-                taught.save(self.folder / "taught.pt", report)
+                images.save(file, report)
 
         self.learner.train()
-        train(loss_of, taught.optimizer, stream, _schedule(this, 0), start=start, on_step=on_step)
+        train(loss_of, images.optimizer, stream, _schedule(this, 0), start=start, on_step=on_step)
 
     def _encode_fresh(self, texts: Sequence[str]) -> Tensor:
         return self.learner.encode_texts(tokenize(self.tokenizer, texts))
@@ -410,6 +456,7 @@ def main() -> None:
         run.learn_captions(TEXT_STEPS)
     run.learn_pairs(ROUNDS)
     run.learn_taught(TAUGHT, SentenceTeacher())
+    run.learn_sharper(SHARPER)
     export(data, arguments.run)
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BRIDGE_STEPS = 1500
 BRIDGE_BATCH = 1024
 BRIDGE_RATE = 2e-3
-BRIDGE_SHARE = 0.3  # of the rate, once images learn
+MAP_SHARE = 0.3  # of the rate, for what turns the texts while images learn
 IMAGE_SHARE = 0.4  # of the taught image weights in the blend
 WORD_WEIGHT = 2.0  # of the bridge against the old text tower, for words that no caption holds
 SPANS = 40_000
@@ -93,16 +93,26 @@ def fit_bridge(bridge: Bridge, texts: Texts, wanted: Tensor, *, seed: int) -> No
         optimizer.step()
 
 
-class TaughtLearner:
-    """A learner whose texts come across the bridge; the text tower waits."""
+class KnownVectors(Protocol):
+    """Gives the vectors of texts that were encoded before."""
 
-    def __init__(self, learner: Learner, bridge: Bridge, texts: Texts, *, weight_decay: float) -> None:
-        self.learner, self.bridge, self._texts = learner, bridge, texts
-        learner.text_map = bridge
+    def rows(self, wanted: Sequence[str]) -> Tensor:
+        """Look up (m, dim) vectors."""
+        ...
+
+
+class ImageLearner:
+    """A learner of images alone: texts are vectors known before, which a map turns; the text tower waits."""
+
+    def __init__(
+        self, learner: Learner, text_map: nn.Module, texts: KnownVectors, *, weight_decay: float
+    ) -> None:
+        self.learner, self._texts = learner, texts
+        learner.text_map = text_map
         learner.model.text.requires_grad_(False)
         model = learner.model
         images = [*model.visual.parameters(), *learner.word_head.parameters(), model.logit_scale]
-        shares = [(images, 1.0), (list(bridge.parameters()), BRIDGE_SHARE)]
+        shares = [(images, 1.0), (list(text_map.parameters()), MAP_SHARE)]
         self.optimizer = make_optimizer(shares, weight_decay=weight_decay)
 
     def loss(self, batch: Batch, words: Tensor, asked: Sequence[str], weights: Tensor) -> Tensor:
@@ -123,12 +133,12 @@ class TaughtLearner:
 
 
 @torch.no_grad()
-def blend_images(before: nn.Module, after: nn.Module) -> None:
-    """Move the image weights of `before` towards those of `after`."""
+def blend_images(before: nn.Module, after: nn.Module, share: float = IMAGE_SHARE) -> None:
+    """Move the image weights of `before` by this share of the way to those of `after`."""
     visual: Any = before.visual
     taught: dict[str, Tensor] = after.visual.state_dict()  # type: ignore[union-attr]
     mixed = {
-        name: torch.lerp(tensor, taught[name], IMAGE_SHARE) if tensor.is_floating_point() else tensor
+        name: torch.lerp(tensor, taught[name], share) if tensor.is_floating_point() else tensor
         for name, tensor in visual.state_dict().items()
     }
     visual.load_state_dict(mixed)

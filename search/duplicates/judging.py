@@ -22,6 +22,7 @@ from .matching import SIDE, Match, Sketch, match, match_whole, sketch
 from .records import DuplicatePair, Evidence, Level
 
 INLIERS_MIN = 12  # features that agree, for a duplicate
+AGREEMENT_SURE = 0.95  # of the cells: then as few features are enough as `match` needs to find how it lies
 SCENE_INLIERS_MIN = 15  # features that agree, for the same scene with something changed
 SKETCHES_KEPT = 2_000  # about 500 MB
 PAIRS_AT_ONCE = 512
@@ -35,7 +36,7 @@ class Bars:
     """What a pair must reach to be the same picture."""
 
     agreement: float = 0.85  # share of the common cells that show the same
-    inliers: int = INLIERS_MIN  # features that agree; 0 is enough where hashes do
+    inliers: int = INLIERS_MIN  # features that agree; 0 is enough where hashes do, fewer where cells do
     covered: float = 0.5  # of the picture that the other shows more of
 
 
@@ -166,7 +167,8 @@ def _pixels_of(image: StoredImage) -> bytes:
 
 def _level_of(found: Match, bars: Bars) -> Level | None:
     same = found.agreement >= bars.agreement and found.covers_most >= bars.covered
-    if same and found.same_colours and found.inliers >= bars.inliers:
+    enough = found.inliers >= bars.inliers or found.agreement >= AGREEMENT_SURE
+    if same and found.same_colours and enough:
         return Level.NEAR
     return Level.SIMILAR if found.inliers >= SCENE_INLIERS_MIN else None
 

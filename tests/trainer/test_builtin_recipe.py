@@ -11,7 +11,17 @@ from PIL import Image
 
 from indexer.encoders.loading import load_encoder
 from trainer.builtin_data import read_data
-from trainer.builtin_recipe import CONFIG_FILE, ROUNDS, TAUGHT, Round, Run, encode_texts, export
+from trainer.builtin_recipe import (
+    CONFIG_FILE,
+    ROUNDS,
+    SHARPER,
+    TAUGHT,
+    Round,
+    Run,
+    encode_texts,
+    export,
+    model_config,
+)
 
 from .teachers import WordTeacher
 
@@ -94,7 +104,7 @@ def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
     assert (encoder.encode_texts(texts) * trained).sum(axis=1).min() > 0.999
 
 
-def test_the_taught_round_ends_in_a_model_that_is_exported(
+def test_the_last_two_rounds_end_in_a_model_that_is_exported(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"SPANS": 60, "BRIDGE_STEPS": 5, "BRIDGE_BATCH": 50, "DISTIL_STEPS": 2}.items():
@@ -107,6 +117,9 @@ def test_the_taught_round_ends_in_a_model_that_is_exported(
     assert (tmp_path / "run/finished.pt").exists()
     after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
     assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
+    Run(run.data, tmp_path / "run").learn_sharper(SECOND)
+    sharper = Run(run.data, tmp_path / "run").finished()
+    assert any(not torch.equal(sharper.visual.state_dict()[name], tensor) for name, tensor in after.items())
 
 
 def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) -> None:
@@ -116,8 +129,11 @@ def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) 
     assert run.progress.step == 3
 
 
-@pytest.mark.parametrize("this", [*ROUNDS, TAUGHT])
-def test_every_step_of_a_round_has_a_size_and_the_last_is_the_shipped_one(this: Round) -> None:
+@pytest.mark.parametrize("this", [*ROUNDS, TAUGHT, SHARPER])
+def test_every_step_of_a_round_has_a_size_and_pictures_grow(this: Round) -> None:
     sizes = [this.size(step) for step in range(this.steps)]
     assert sizes == sorted(sizes)
-    assert sizes[-1] == 64
+
+
+def test_the_last_round_ends_at_the_shipped_size() -> None:
+    assert SHARPER.size(SHARPER.steps - 1) == model_config()["vision_cfg"]["image_size"]

@@ -17,7 +17,7 @@ def register_image_network() -> None:
     if is_model(IMAGE_NETWORK):
         return
 
-    # 64 px in: a stem of stride 4, then maps of 16, 8, 4 and 2 cells a side; 5.4 M parameters.
+    # 96 px in: a stem of stride 4, then maps of 24, 12, 6 and 3 cells a side; 5.4 M parameters.
     config = ByoModelCfg(
         blocks=(
             ByoBlockCfg(type="basic", d=1, c=48, s=1, br=1.0),
@@ -33,7 +33,7 @@ def register_image_network() -> None:
     def sightline_resnet_s(pretrained: bool = False, **options: Any) -> ByobNet:
         network = ByobNet(config, **{name: value for name, value in options.items() if value is not None})
         # open_clip asks every timm network for the size of its last map.
-        network.default_cfg = {"input_size": (3, 64, 64), "pool_size": (2, 2)}  # type: ignore[assignment]
+        network.default_cfg = {"input_size": (3, 96, 96), "pool_size": (3, 3)}  # type: ignore[assignment]
         return network
 
     sightline_resnet_s.__module__ = __name__
