@@ -14,7 +14,7 @@ from indexer.store.pairs import StoredPair
 from .candidates import Candidates, merged
 from .judging import Pair, pair_at
 from .records import DuplicatePair, Evidence, Level
-from .spool import gather
+from .spool import blocks, gather
 
 SCOPES = "3: "  # begins the scopes of this program; count up when candidates or judgement change
 RECALLED_AT_ONCE = 100_000
@@ -59,7 +59,9 @@ class Memory:
         incomplete: contents that lacked something to be compared by; they are new again next time.
         """
         self._added = pairs
-        self.pairs = gather([self.pairs, pairs]) if len(self.pairs) else pairs
+        if len(self.pairs):
+            pairs = gather(block for table in (self.pairs, pairs) for block in blocks(table))
+        self.pairs = pairs
         self._compared = np.setdiff1d(self.new, incomplete, assume_unique=True)
 
     def note(self, pair: Pair, found: DuplicatePair | None, *, readable: bool) -> None:

@@ -85,10 +85,11 @@ def _written(pieces: Iterable[Candidates]) -> Candidates:
 
 def chosen(pairs: Candidates, is_wanted: Callable[[Candidates], NDArray[np.bool_]]) -> Candidates:
     """Give those that are wanted; is_wanted: some pairs -> (n,) whether each is."""
-    return gather(block.chosen(is_wanted(block)) for block in _blocks(pairs))
+    return gather(block.chosen(is_wanted(block)) for block in blocks(pairs))
 
 
-def _blocks(pairs: Candidates) -> Iterator[Candidates]:
+def blocks(pairs: Candidates) -> Iterator[Candidates]:
+    """Cut candidates to what can be in memory."""
     size = IN_MEMORY_MAX // 4
     return (pairs.chosen(slice(start, start + size)) for start in range(0, len(pairs), size))
 
@@ -98,9 +99,7 @@ class Neighbours:
 
     def __init__(self, pairs: Candidates) -> None:
         self._pairs = pairs
-        self._back = gather(
-            replace(block, first=block.second, second=block.first) for block in _blocks(pairs)
-        )
+        self._back = gather(replace(block, first=block.second, second=block.first) for block in blocks(pairs))
 
     def of(self, content: int) -> list[int]:
         """Give the contents paired with this one, in order."""
@@ -109,7 +108,7 @@ class Neighbours:
     def contents(self) -> Ids:
         """Give all contents that have a neighbour, in order."""
         found = np.empty(0, np.int64)
-        for block in (*_blocks(self._pairs), *_blocks(self._back)):
+        for block in (*blocks(self._pairs), *blocks(self._back)):
             found = np.union1d(found, block.first)
         return found
 

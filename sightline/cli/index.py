@@ -112,14 +112,14 @@ def command(
         summary = index_folders(
             place, folders, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
+    if not quiet:
+        show.summary(summary, place)
     filled = None if summary.interrupted else _fill_regions(place, regions, device, live, quiet)
     if as_json:
         more = {"regions": filled.stored} if filled else {}
         show.json_lines([{**summary_as_dict(summary), **more, "library": str(place)}])
-    if not quiet:
-        show.summary(summary, place)
-        if filled is not None:
-            show.regions_stored(filled)
+    if filled is not None and not quiet:
+        show.regions_stored(filled)
     if show_skipped:
         _list_skipped(place)
     if summary.interrupted or (filled is not None and filled.interrupted):
