@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -43,9 +44,7 @@ def _taken(images: Mapping[int, Sequence[StoredImage]]) -> Iterator[dict[int, Fe
 
 def _features(copies: Sequence[StoredImage]) -> Features | None:
     for image in copies:
-        try:
-            upright, _ = open_upright(image.path, target=(SIDE, SIDE))
-        except (Undecodable, OSError):
-            continue
-        return local_features(upright)
+        with suppress(Undecodable, OSError):
+            if image.is_as_indexed():  # else the marks of another picture would go by this one's name
+                return local_features(open_upright(image.path, target=(SIDE, SIDE))[0])
     return None

@@ -67,7 +67,8 @@ class SourceFacts:
     camera: str | None
     latitude: float | None
     longitude: float | None
-    pixel_hash: bytes | None = None  # when asked for, where all pixels were decoded anyway
+    # When asked for; None where not all pixels were decoded, or where RGB does not hold all of the picture.
+    pixel_hash: bytes | None = None
 
 
 def open_upright(
@@ -182,6 +183,7 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
             # HEIC gives its thumbnail if that is large enough, JPEG decodes at 1/2, 1/4 or 1/8.
             opened.draft(None, (request.enough, request.enough))
         drafted = opened.size != full_size
+        is_deep = any(";16" in str(tile[3]) for tile in opened.tile if len(tile) > 3)
         Image.MAX_IMAGE_PIXELS = int(request.max_megapixels * 1e6)  # for images inside, as in an ICO
         opened.load()
         if not drafted:
@@ -192,12 +194,22 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
         if lenient:
             _check_seen(image)
         upright, facts = _upright(image, full_size, exif, "JPEG" if opened.format == "MPO" else kind)
-        if not request.hash_pixels or drafted or full_size[0] * full_size[1] > PIXELS_HASHED_MAX:
+        too_large = full_size[0] * full_size[1] > PIXELS_HASHED_MAX
+        if not request.hash_pixels or drafted or too_large or is_deep or not _is_all_in_rgb(opened):
             return upright, facts
         whole = upright
         if upright.size != (facts.width, facts.height):
             whole, _ = _upright(_finish(opened, None), full_size, exif, kind)
-        return upright, replace(facts, pixel_hash=pixel_hash(whole))
+        # Asked last, since it seeks.
+        is_single = getattr(opened, "n_frames", 1) == 1
+        return upright, replace(facts, pixel_hash=pixel_hash(whole) if is_single else None)
+
+
+def _is_all_in_rgb(image: Image.Image) -> bool:
+    """Tell whether red, green and blue hold all of it: a white logo on nothing is no white page."""
+    if image.mode in ("RGBA", "LA"):
+        return image.getchannel("A").getextrema() == (255, 255)
+    return image.mode in ("1", "L", "P", "RGB") and "transparency" not in image.info
 
 
 def _formats(kind: str) -> list[str]:

@@ -96,7 +96,7 @@ def _portions(images: Mapping[int, Sequence[StoredImage]]) -> Iterator[dict[int,
 
 
 def take_patches(images: Mapping[int, Sequence[StoredImage]], encoder: PatchEncoder) -> dict[int, PackedGrid]:
-    """Read pictures and encode their patches; those that cannot be read are left out."""
+    """Read pictures and encode their patches; what cannot be read, or has changed, is left out."""
     side = max(encoder.settings.short_sides)
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="patches") as threads:
         opened = threads.map(lambda copies: _opened(copies, side), images.values())
@@ -110,5 +110,6 @@ def take_patches(images: Mapping[int, Sequence[StoredImage]], encoder: PatchEnco
 def _opened(copies: Sequence[StoredImage], side: int) -> "Image.Image | None":
     for image in copies:
         with suppress(Undecodable, OSError):
-            return open_upright(image.path, target=(side // 2, side // 2))[0]
+            if image.is_as_indexed():  # else the patches of another picture would go by this one's name
+                return open_upright(image.path, target=(side // 2, side // 2))[0]
     return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoders.dense import PatchGrid
-from indexer.errors import EncoderError, QueryInvalid
+from indexer.errors import QueryInvalid
 from indexer.records import Vectors
 
 from .regions_pacl import TEMPERATURE, compatibility
@@ -47,11 +47,7 @@ def by_parts(
     if not answer.query.texts:
         raise QueryInvalid("parts of pictures are compared with words; the query has none")
     encoder = load_patch_encoder(answer.encoder, device=device, notify=notify)
-    if encoder.card.weights_hash != answer.weights_hash:
-        raise EncoderError(
-            f"{answer.encoder} has other weights now than when this library was indexed; bring it up to date "
-            "with: sightline index FOLDER"
-        )
+    answer.check_weights(encoder.card.weights_hash)
     texts = load_text_encoder(encoder.card, notify=notify).encode_texts(
         [str(part.text) for part in answer.query.texts]
     )

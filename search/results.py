@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, overload
 
+from indexer.errors import EncoderError
+
 from .query import Query
 
 
@@ -59,6 +61,14 @@ class SearchAnswer(Sequence[Hit]):
     encoder: str  # its name
     weights_hash: str  # its weights
     seconds: float
+
+    def check_weights(self, weights_hash: str) -> None:
+        """Refuse a model that is loaded now and is not the one that answered; raises EncoderError."""
+        if weights_hash != self.weights_hash:
+            raise EncoderError(
+                f"{self.encoder} has other weights now than when this library was indexed; bring it up to "
+                "date with: sightline index FOLDER"
+            )
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

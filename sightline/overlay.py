@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from indexer.errors import EncoderError
 from indexer.patch_filling import patches_of
 from search.regions import NONE, PRESENT_MIN, RegionBox, Regions, load_highlighter
 from search.results import Hit, SearchAnswer
@@ -65,12 +64,7 @@ def drawing_for(
     """
     texts = [str(part.text) for part in answer.query.texts if part.weight > 0]
     highlighter = load_highlighter(answer.encoder, notify=notify)
-    if highlighter.weights_hash != answer.weights_hash:
-        raise EncoderError(
-            f"{answer.encoder} has other weights now than when this library was indexed, so its maps would "
-            "not be of this answer; bring the library up to date with: sightline index FOLDER"
-        )
-
+    answer.check_weights(highlighter.weights_hash)
     grids = patches_of(library, highlighter.patches, [bytes.fromhex(hit.content_hash) for hit in answer])
 
     def draw(hit: Hit, image: Image.Image) -> Image.Image:

@@ -27,7 +27,6 @@ RawPatches: TypeAlias = NDArray[np.float32]  # (n, rows, columns, dim), of any l
 
 # A strip of 1 x 20,000 pixels would take hundreds of windows; it is squeezed to this aspect.
 ASPECT_MAX = 8
-NEIGHBOUR_SIGMA = 5.0  # patches, as NACLIP has it
 
 
 class Variant(StrEnum):

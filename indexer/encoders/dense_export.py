@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from .base import PixelBatch
 from .cache import whole_folder
 from .dense import Variant
-from .dense_openvino import PATCHES, POSITIONS_FILE, ExportedPatches, neighbourhood, positions_on
+from .dense_grid import neighbourhood, positions_on
+from .dense_openvino import PATCHES, POSITIONS_FILE, ExportedPatches
 from .dense_torch import TransformerPatches, patch_module, patch_stride, usual_settings
 from .export import Inputs, save_exact
 from .names import ModelFiles

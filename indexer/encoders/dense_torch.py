@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import PixelBatch
-from .dense import NEIGHBOUR_SIGMA, NoPatchVectors, PatchSettings, RawPatches, Variant
+from .dense import NoPatchVectors, PatchSettings, RawPatches, Variant
+from .dense_grid import neighbourhood, positions_on
 from .names import ModelFiles
 from .openclip import ImageTower, build_model
 
@@ -29,8 +30,9 @@ class TransformerPatches(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Take (n, 3, height, width), standardised, to (n, rows, columns, dim)."""
         rows, columns = (side // self.stride for side in pixels.shape[2:])
-        nearness = neighbourhood(rows, columns).to(pixels)
-        cells = self.cells(pixels, self.positions(rows, columns).to(pixels), nearness)
+        known = self.visual.positional_embedding.detach().float().cpu().numpy()
+        grid = (positions_on(known, rows, columns), neighbourhood(rows, columns))
+        cells = self.cells(pixels, *(torch.from_numpy(each).to(pixels) for each in grid))
         return cells.reshape(len(cells), rows, columns, -1)
 
     def cells(self, pixels: Tensor, positions: Tensor, nearness: Tensor) -> Tensor:
@@ -45,15 +47,6 @@ class TransformerPatches(nn.Module):
         hidden = visual.ln_post(changed_block(last, hidden, self.variant, nearness))[:, 1:]
         cells: Tensor = hidden if visual.proj is None else hidden @ visual.proj
         return cells
-
-    def positions(self, rows: int, columns: int) -> Tensor:
-        """Interpolate the position vectors to another grid, as open_clip does on loading."""
-        known: Tensor = self.visual.positional_embedding
-        if (rows, columns) == tuple(self.visual.grid_size):
-            return known
-        grid = known[1:].reshape(*self.visual.grid_size, -1).permute(2, 0, 1)[None].float()
-        grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=True)
-        return torch.cat([known[:1], grid[0].flatten(1).T.to(known.dtype)])
 
 
 def changed_block(block: Any, hidden: Tensor, variant: Variant, nearness: Tensor) -> Tensor:
@@ -93,13 +86,6 @@ def _similarity(vectors: Tensor) -> Tensor:
     """Give the scaled products of all tokens with one another."""
     products: Tensor = vectors @ vectors.transpose(-2, -1)
     return products / math.sqrt(vectors.shape[-1])
-
-
-def neighbourhood(rows: int, columns: int, sigma: float = NEIGHBOUR_SIGMA) -> Tensor:
-    """Give NACLIP's preference for near patches, (1 + rows * columns) squared; zero for the class token."""
-    down = torch.exp(-((torch.arange(rows)[:, None] - torch.arange(rows)) ** 2) / (2 * sigma**2))
-    across = torch.exp(-((torch.arange(columns)[:, None] - torch.arange(columns)) ** 2) / (2 * sigma**2))
-    return functional.pad(torch.kron(down, across), (1, 0, 1, 0))
 
 
 class AttentionPoolPatches(nn.Module):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same on_conflict methods
 
 from ..records import EncodedImage, EncoderCard, FoundFile, ImageFacts
@@ -148,7 +148,11 @@ def _put_contents(connection: Connection, encoded: Sequence[EncodedImage]) -> No
         return
     rows = [_content_row(image.facts, image.file.size) for image in encoded]
     row = insert(content)
-    facts = {name: row.excluded[name] for name in rows[0] if name not in ("sha256", "byte_size")}
+    facts: dict[str, Any] = {
+        name: row.excluded[name] for name in rows[0] if name not in ("sha256", "byte_size")
+    }
+    # Another encoder's size may have the same file come reduced.
+    facts["pixel_sha256"] = func.coalesce(row.excluded.pixel_sha256, content.c.pixel_sha256)
     connection.execute(row.on_conflict_do_update(index_elements=["sha256"], set_=facts), rows)
 
 

@@ -18,9 +18,9 @@ from ..records import Ids
 from . import schema
 from .catalog import ROWS_AT_ONCE, portions
 
-compared, content, local_feature = schema.compared, schema.content, schema.local_feature
 PAIRS_AT_ONCE = 10_000
 
+compared, content, local_feature = schema.compared, schema.content, schema.local_feature
 not_duplicate, pair = schema.not_duplicate, schema.pair
 
 

@@ -42,6 +42,11 @@ class StoredImage:
     mtime_ns: int
     pixel_hash: bytes | None = None  # of all upright pixels; None where indexing did not see them all
 
+    def is_as_indexed(self) -> bool:
+        """Tell whether the file still has the size and time of change it had; raises OSError."""
+        found = self.path.stat()
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEncoder:

@@ -140,12 +140,11 @@ def _as_indexed(
 
 def _change_of(image: StoredImage) -> str | None:
     try:
-        found = image.path.stat()
+        same = image.is_as_indexed()
     except FileNotFoundError:
         return "gone since it was indexed; `sightline index` takes it out"
     except OSError as error:
         return (error.strerror or str(error)).lower()
-    same = (found.st_size, found.st_mtime_ns) == (image.size, image.mtime_ns)
     return None if same else "changed since it was indexed; `sightline index` takes it in anew"
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.fingerprint import pixel_hash
 from indexer.opening import Undecodable, open_upright
 from indexer.store.records import StoredImage
 
@@ -152,7 +151,8 @@ class Judge:
         if pair.hash_distance is None or pair.hash_distance > SAME_PIXELS_DISTANCE_MAX:
             return False
         try:
-            return _pixels_of(one) == _pixels_of(other)
+            pixels = _pixels_of(one)
+            return pixels is not None and pixels == _pixels_of(other)
         except (
             Undecodable,
             OSError,
@@ -160,9 +160,9 @@ class Judge:
             return False
 
 
-def _pixels_of(image: StoredImage) -> bytes:
+def _pixels_of(image: StoredImage) -> bytes | None:
     """Hash all pixels; large JPEGs were decoded reduced when they were indexed."""
-    return image.pixel_hash or pixel_hash(open_upright(image.path)[0])
+    return image.pixel_hash or open_upright(image.path, hash_pixels=True)[1].pixel_hash
 
 
 def _level_of(found: Match, bars: Bars) -> Level | None:

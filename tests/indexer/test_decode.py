@@ -285,6 +285,34 @@ def test_one_other_pixel_or_shape_is_another_hash() -> None:
     assert len(hashes) == 3
 
 
+def white_logo() -> Image.Image:
+    """White on nothing: over white it looks like an empty page."""
+    logo = Image.new("RGBA", (300, 200), (255, 255, 255, 0))
+    ImageDraw.Draw(logo).ellipse((50, 50, 150, 150), fill=(255, 255, 255, 255))
+    return logo
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        encoded(white_logo(), "PNG"),
+        encoded(white_logo(), "WEBP", lossless=True),
+        encoded(noise((64, 64)), "GIF", save_all=True, append_images=[noise((64, 64), 1)]),
+        encoded(noise((64, 64)), "TIFF", save_all=True, append_images=[noise((64, 64), 1)]),
+        encoded(Image.fromarray(np.full((64, 64), 90, np.uint16)), "PNG"),
+        encoded(noise((64, 64)).convert("CMYK"), "TIFF"),
+    ],
+    ids=["transparent PNG", "transparent WebP", "animation", "pages", "16 bits", "CMYK"],
+)
+def test_what_rgb_pixels_do_not_tell_all_of_has_no_pixel_hash(file: bytes) -> None:
+    assert pixel_hash_of(file) is None
+
+
+def test_a_transparency_that_is_nowhere_does_not_matter() -> None:
+    image = noise((64, 64))
+    assert pixel_hash_of(encoded(image.convert("RGBA"), "PNG")) == pixel_hash_of(encoded(image, "PNG"))
+
+
 def test_jpeg_that_came_reduced_has_no_pixel_hash() -> None:
     assert pixel_hash_of(encoded(noise((4000, 3000)), "JPEG")) is None
     assert pixel_hash_of(encoded(noise((160, 120)), "JPEG")) is not None

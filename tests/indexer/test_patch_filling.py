@@ -102,6 +102,14 @@ def test_a_picture_that_is_gone_has_none(folder: Path, library: Path, encoder: P
     assert fill_patches(library, encoder).unreadable == 1
 
 
+def test_a_file_that_changed_since_it_was_indexed_gives_none(
+    folder: Path, library: Path, encoder: PatchEncoder
+) -> None:
+    hashes = hashes_of(library)
+    noise(9, (120, 60)).save(folder / "1.png")
+    assert patches_of(library, encoder, list(hashes.values())).keys() == {hashes["0.png"], hashes["2.png"]}
+
+
 def test_patches_taken_otherwise_do_not_count(library: Path, encoder: PatchEncoder) -> None:
     fill_patches(library, encoder)
     other = PatchEncoder(encoder._tower, encoder.card, settings=PatchSettings((96,), window=400))

@@ -13,10 +13,10 @@ from torch.nn import functional
 from indexer.encoders import dense_export
 from indexer.encoders.cache import cache_folder
 from indexer.encoders.dense import NoPatchVectors, PatchSettings, Variant
+from indexer.encoders.dense_grid import neighbourhood, positions_on
 from indexer.encoders.dense_loading import load_patch_encoder
-from indexer.encoders.dense_openvino import PATCHES, OpenVinoPatchTower, neighbourhood, positions_on
+from indexer.encoders.dense_openvino import PATCHES, OpenVinoPatchTower
 from indexer.encoders.dense_torch import TorchPatchTower
-from indexer.encoders.dense_torch import neighbourhood as by_torch
 
 PICTURES = ((90, 64), (64, 150), (64, 64))
 
@@ -53,13 +53,19 @@ def test_the_built_in_models_patches_agree_with_torch(random_builtin: Path) -> N
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 4), (7, 3), (2, 9)])
-def test_what_depends_on_the_grid_alone_is_torchs(rows: int, columns: int) -> None:
+def test_positions_on_another_grid_are_those_torch_interpolates(rows: int, columns: int) -> None:
     known = np.random.default_rng(0).normal(size=(17, 6)).astype(np.float32)
     grid = torch.from_numpy(known[1:].T.reshape(1, 6, 4, 4).copy())
     grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=True)
     expected = np.concatenate([known[:1], grid[0].flatten(1).T.numpy()])
     assert np.abs(positions_on(known, rows, columns) - expected).max() < 1e-5
-    assert np.abs(neighbourhood(rows, columns) - by_torch(rows, columns).numpy()).max() < 1e-6
+
+
+def test_nearness_falls_with_the_distance_of_cells_and_leaves_the_class_token_alone() -> None:
+    nearness = neighbourhood(2, 3, sigma=2.0)
+    assert nearness.shape == (7, 7)
+    assert not nearness[0].any() and not nearness[:, 0].any()
+    assert nearness[1 + 0, 1 + 5] == pytest.approx(np.exp(-(1 + 4) / 8))  # a row down, two columns across
 
 
 def test_a_second_process_needs_neither_torch_nor_open_clip(vit: Path) -> None:

@@ -88,6 +88,19 @@ def test_pictures_without_any_detail_are_found_by_their_pixels(tmp_path: Path) -
     assert {member.confidence for group in report.groups for member in group.members} == {1.0}
 
 
+def test_a_white_logo_on_nothing_is_no_copy_of_an_empty_page(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    for name, box in (("one", (50, 50, 150, 150)), ("two", (80, 20, 200, 90))):
+        logo = Image.new("RGBA", (300, 200), (255, 255, 255, 0))
+        ImageDraw.Draw(logo).ellipse(box, fill=(255, 255, 255, 255))
+        logo.save(tmp_path / "pages" / f"{name}.png")
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "pages" / "page.png")
+    place = tmp_path / "photos.library"
+    index_folders(place, [tmp_path / "pages"], IndexSettings(model="builtin", device="cpu", workers=1))
+    with open_library(place) as reader:
+        assert found(find_duplicates(reader, Question(Level.NEAR))) == {}
+
+
 def test_a_member_says_why_it_is_one_and_how_sure(reader: LibraryReader) -> None:
     report = find_duplicates(reader, Question(Level.NEAR))
     (small,) = [m for g in report.groups for m in g.members if m.image.path.name == "small cat.jpg"]
