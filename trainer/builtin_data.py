@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from .pairs import PairSet, hold_out, read_captioned, read_labelled
 HELD_OUT_PER_CLASS = 5  # of tiny-imagenet's 200 per class: 1,000 photos that are never trained on
 # Pixels of captioned images in memory: crops of it come near 96, so that scaling leaves no moiré.
 SOURCE_SIZE = 112
+COARSE_SIZE = 80  # the same where pictures are shown at 64 px at most
 DEV_SIZE = 96  # the shipped model's
 
 # Folder names that are no English for what is in them.
@@ -51,6 +52,14 @@ class Data:
     def learned_from(self) -> list[PairSet]:
         """The sets in the order of a batch."""
         return [self.captioned, self.objects, self.classes]
+
+    def coarse(self) -> "Data":
+        """Give the same for rounds that show no picture larger than 64 px."""
+        captioned, objects = (
+            replace(pairs, pixels=at_side(pairs.pixels, COARSE_SIZE))
+            for pairs in (self.captioned, self.objects)
+        )
+        return replace(self, captioned=captioned, objects=objects)
 
 
 def read_data(folder: Path) -> Data:

@@ -10,6 +10,7 @@ labelled/caltech101-train.tar. It needs the extra `recipe`. The figures of a run
 
 import argparse
 import copy
+import functools
 import json
 import logging
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
 from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
-from .builtin_data import Data, at_side, read_data
+from .builtin_data import COARSE_SIZE, Data, at_side, read_data
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
 from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
@@ -84,6 +85,11 @@ class Round:
     def size(self, step: int) -> int:
         """Give the side in pixels at step 0, 1, ... of the round."""
         return next(size for size, until in self.sizes if step < until * self.steps)
+
+    @property
+    def largest(self) -> int:
+        """Give the largest side that pictures are shown at."""
+        return max(size for size, _ in self.sizes)
 
     @property
     def unlock_step(self) -> int:
@@ -203,6 +209,13 @@ class Run:
         if self.checkpoint.exists():
             self.progress = load_checkpoint(self.checkpoint, self.learner, self.optimizer)
 
+    @functools.cached_property
+    def _coarse(self) -> Data:
+        return self.data.coarse()
+
+    def _data_for(self, this: Round) -> Data:
+        return self._coarse if this.largest <= COARSE_SIZE else self.data
+
     @property
     def checkpoint(self) -> Path:
         """Where the run stands on disk."""
@@ -261,12 +274,12 @@ class Run:
             first_step += this.steps
 
     def _learn_round(self, this: Round, first_step: int) -> None:
-        unlock_at = first_step + this.unlock_step
+        unlock_at, data = first_step + this.unlock_step, self._data_for(this)
         sets = self.data.learned_from
         words = self.words.texts if this.asks_for_words else ()
         remembered = RememberedTexts(self.learner, self.tokenizer, sets, words)
         stream = batches(
-            lambda step: _shares(self.data, this, locked=step < unlock_at),
+            lambda step: _shares(data, this, locked=step < unlock_at),
             size=lambda step: this.size(step - first_step),
             seed=SEED,
             first_step=self.progress.step,
@@ -345,10 +358,10 @@ class Run:
         save_state(self.sharper_file, {"model": after.state_dict()})
 
     def _learn_images(self, this: Round, images: ImageLearner, name: str, seed: int) -> None:
-        file = self.folder / f"{name}.pt"
+        file, data = self.folder / f"{name}.pt", self._data_for(this)
         start = images.resume(file)
         stream = batches(
-            lambda _: _shares(self.data, this, locked=True),
+            lambda _: _shares(data, this, locked=True),
             size=this.size,
             seed=seed,
             first_step=start.step,

@@ -77,6 +77,13 @@ def test_what_is_measured_is_never_trained_on(data_folder: Path) -> None:
     assert len(data.classes) == 165
 
 
+def test_rounds_of_small_pictures_draw_from_smaller_sources(data_folder: Path, tmp_path: Path) -> None:
+    """Scaled down from far, crops would be full of moiré."""
+    run = Run(read_data(data_folder), tmp_path / "run")
+    sides = {this.largest: run._data_for(this).captioned.pixels.shape[1] for this in (*ROUNDS, SHARPER)}
+    assert sides == {64: 80, 96: 112}
+
+
 def test_folder_names_that_are_no_english_are_translated_or_left_out(data_folder: Path) -> None:
     assert read_data(data_folder).objects.texts == (("face", "person's face"), ("car", "side of a car"))
 
