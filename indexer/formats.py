@@ -21,6 +21,8 @@ RAW_EXTENSIONS: Final = _names(
 # A camera writes the same picture as one of these beside the RAW.
 RAW_COMPANIONS: Final = _names("jpg jpeg jpe heic heif hif")
 
+SEVERAL_PICTURES: Final = frozenset(("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"))  # can be in one file
+
 # Files that stand in masses beside pictures, or are large: looking into each costs a seek on every run.
 # Vague names (.txt, .dat, .bin, .tmp, none at all) are not here: they are looked into.
 OTHER_EXTENSIONS: Final = _names(

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from . import raw
 from .colours import to_rgb, to_scalable
 from .fingerprint import ExifFacts, pixel_hash, read_exif
-from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
+from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_other, extension, sniff
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
 MEGAPIXELS_ADVICE: Final = "raise it with --max-megapixels"
@@ -95,6 +95,37 @@ def open_upright(
     if kind is None:
         raise Undecodable(f"not an image: {describe_other(head)}" if head else "the file is empty")
     return _open_or_rescue(request, kind)
+
+
+def open_later_pictures(path: Path, *, most: int, enough: int) -> list[Image.Image]:
+    """Decode what an animation or a document shows after its first picture; in RGB, empty for most files.
+
+    They come reduced, their shorter side not below `enough` pixels if it was not. What else lies in a JPEG is
+    made from its picture: a preview, a gain map. Raises Undecodable, also when there are more than `most`.
+    """
+    request = _Request(path, enough, MAX_MEGAPIXELS, hash_pixels=False)
+    kind = sniff(request.head)
+    if kind not in SEVERAL_PICTURES or extension(path.name) in RAW_EXTENSIONS:
+        return []
+    with _pillow_settings(request, lenient=False), _quiet(kind):
+        try:
+            with Image.open(path, formats=_formats(kind)) as opened:
+                return list(_later_pictures(opened, request, most))
+        except (Undecodable, MemoryError):
+            raise
+        except Exception as error:  # see _open_or_rescue
+            raise Undecodable(_describe_damage(error, request, kind)) from error
+
+
+def _later_pictures(opened: Image.Image, request: "_Request", most: int) -> Iterator[Image.Image]:
+    count = getattr(opened, "n_frames", 1)
+    if count - 1 > most:
+        raise Undecodable(f"{count:,} pictures in one file")
+    for number in range(1, count):
+        opened.seek(number)
+        request.check_size(*opened.size)
+        opened.load()
+        yield _finish(opened.copy(), request.enough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +231,8 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
         whole = upright
         if upright.size != (facts.width, facts.height):
             whole, _ = _upright(_finish(opened, None), full_size, exif, kind)
-        # Asked last, since it seeks.
+        if upright is opened:  # whose pixels go when it seeks
+            upright = whole = upright.copy()
         is_single = getattr(opened, "n_frames", 1) == 1
         return upright, replace(facts, pixel_hash=pixel_hash(whole) if is_single else None)
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.opening import Undecodable, open_upright
+from indexer.formats import SEVERAL_PICTURES
+from indexer.opening import Undecodable, open_later_pictures, open_upright
 from indexer.store.records import StoredImage
 
 from .candidates import TURNS, Candidates
-from .matching import SIDE, Match, Sketch, match, match_whole, sketch
+from .matching import SIDE, Match, Sketch, match, match_whole, show_the_same, sketch
+from .overlay import OVERLAY_SIDE
 from .records import DuplicatePair, Evidence, Level
 
 INLIERS_MIN = 12  # features that agree, for a duplicate
@@ -25,6 +27,7 @@ AGREEMENT_SURE = 0.95  # of the cells: then as few features are enough as `match
 SCENE_INLIERS_MIN = 15  # features that agree, for the same scene with something changed
 SKETCHES_KEPT = 2_000  # about 500 MB
 PAIRS_AT_ONCE = 512
+LATER_PICTURES_MAX = 500  # about 30 MB a file
 SAME_PIXELS_DISTANCE_MAX = 10  # bits that decoders reduced differently may make of equal pixels
 
 SAME_PIXELS = Match(inliers=0, agreement=1.0, covers_first=1.0, covers_second=1.0, turned="")
@@ -37,12 +40,13 @@ class Bars:
     agreement: float = 0.85  # share of the common cells that show the same
     inliers: int = INLIERS_MIN  # features that agree; 0 is enough where hashes do, fewer where cells do
     covered: float = 0.5  # of the picture that the other shows more of
+    later_pictures: bool = True  # of animations and documents must be the same as well
 
 
 STRICT = Bars()
 # Nothing is lost by calling two pictures the same when they only decide what may be tested on: a test picture
 # that is in doubt is better left out. DINOv2 (arXiv 2304.07193, appendix A.3) does so too.
-LOOSE = Bars(agreement=0.7, inliers=10, covered=0.25)
+LOOSE = Bars(agreement=0.7, inliers=10, covered=0.25, later_pictures=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class Judge:
         one, other = self._images[pair.first][0], self._images[pair.second][0]
         if level is Level.NEAR and self._same_pixels(one, other, pair, found):
             level = Level.PIXEL
-        elif level is Level.NEAR and _taken_apart(one, other):
+        elif level is Level.NEAR and (_taken_apart(one, other) or not self._same_later(one, other)):
             level = Level.SIMILAR
         return _pair(pair, level, found)
 
@@ -158,6 +162,19 @@ class Judge:
             OSError,
         ):  # this copy, while another of the same bytes could be read: near is true
             return False
+
+    def _same_later(self, one: StoredImage, other: StoredImage) -> bool:
+        """Tell whether two files whose first pictures are the same go on the same."""
+        if not self._bars.later_pictures or not {one.format, other.format} & SEVERAL_PICTURES:
+            return True
+        try:
+            first, second = (
+                open_later_pictures(image.path, most=LATER_PICTURES_MAX, enough=OVERLAY_SIDE // 2)
+                for image in (one, other)
+            )
+        except (Undecodable, OSError):  # who cannot see all of it must not call it a copy
+            return False
+        return show_the_same(first, second, agreement=self._bars.agreement)
 
 
 def _pixels_of(image: StoredImage) -> bytes | None:

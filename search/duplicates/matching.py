@@ -7,6 +7,7 @@ the same arrangement; cells, whether anything in between has changed, in shape o
 passes both.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .overlay import Affine, Look, has_frame, lay_over, take_look, within
+from .overlay import OVERLAY_SIDE, Affine, Look, Overlay, has_frame, lay_over, take_look, within
 
 SIDE = 320  # pixels of the longer side that features are looked for in
 FEATURES_MAX = 400
@@ -159,11 +160,7 @@ def _describe(affine: Affine, mirrored: bool) -> str:
 
 def match_whole(first: Sketch, second: Sketch, turn: int = 0, *, mirrored: bool = False) -> Match:
     """Lay the whole second picture over the first, mirrored if so and turned by quarters to the left."""
-    look = (second.look.mirrored() if mirrored else second.look).turned(turn)
-    (height, width), (its_height, its_width) = first.look.grey.shape, look.grey.shape
-    scale_x, scale_y = width / its_width, height / its_height
-    affine = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
-    laid = lay_over(first.look, look, affine)
+    laid = _lay_whole(first.look, (second.look.mirrored() if mirrored else second.look).turned(turn))
     words = ["mirrored"] * mirrored + [f"rotated {turn * 90}"] * bool(turn)
     return Match(
         0,
@@ -173,3 +170,21 @@ def match_whole(first: Sketch, second: Sketch, turn: int = 0, *, mirrored: bool 
         ", ".join(words),
         same_colours=laid.same_colours,
     )
+
+
+def _lay_whole(first: Look, second: Look) -> Overlay:
+    (height, width), (its_height, its_width) = first.grey.shape, second.grey.shape
+    scale_x, scale_y = width / its_width, height / its_height
+    affine = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
+    return lay_over(first, second, affine)
+
+
+def show_the_same(first: Sequence[Image.Image], second: Sequence[Image.Image], *, agreement: float) -> bool:
+    """Tell whether two rows of RGB pictures are the same, each laid whole over the one in its place."""
+    if len(first) != len(second):
+        return False
+    for one, other in zip(first, second, strict=True):
+        laid = _lay_whole(*(take_look(within(image, OVERLAY_SIDE)) for image in (one, other)))
+        if laid.agreement < agreement or not laid.same_colours:
+            return False
+    return True

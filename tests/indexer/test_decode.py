@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from indexer.decode import DecodePool, DecodeRules, decode_file, query_image
 from indexer.errors import QueryInvalid
-from indexer.opening import open_upright
+from indexer.opening import Undecodable, open_later_pictures, open_upright
 from indexer.records import DecodedImage, FoundFile, Preprocessing, Skipped
 from indexer.scan import ScanRules, scan
 from indexer.workers import Job, Loss, WorkerPool, WorkersBroken
@@ -306,6 +306,16 @@ def white_logo() -> Image.Image:
 )
 def test_what_rgb_pixels_do_not_tell_all_of_has_no_pixel_hash(file: bytes) -> None:
     assert pixel_hash_of(file) is None
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("side", [64, 700])
+def test_the_first_of_several_pictures_is_indexed(kind: str, side: int, tmp_path: Path) -> None:
+    pages = [noise((side, side), number) for number in range(3)]
+    (tmp_path / "pages").write_bytes(encoded(pages[0], kind, save_all=True, append_images=pages[1:]))
+    (found,) = scan(tmp_path, ScanRules())
+    assert isinstance(found, FoundFile)
+    assert isinstance(decode_file(found, RULES), DecodedImage)
 
 
 def test_a_transparency_that_is_nowhere_does_not_matter() -> None:
@@ -772,3 +782,26 @@ def test_worker_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     ).stdout
     assert said.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_what_comes_after_the_first_picture_can_be_seen(kind: str, tmp_path: Path) -> None:
+    shades = [Image.new("RGB", (96, 64), (shade, shade, shade)) for shade in (250, 120, 10)]
+    (tmp_path / "three").write_bytes(encoded(shades[0], kind, save_all=True, append_images=shades[1:]))
+    later = open_later_pictures(tmp_path / "three", most=2, enough=32)
+    assert [round(np.asarray(image).mean() / 10) for image in later] == [12, 1]
+    assert {image.size for image in later} == {(48, 32)}
+
+
+def test_more_pictures_than_wanted_are_refused(tmp_path: Path) -> None:
+    pages = [noise((64, 64), number) for number in range(4)]
+    (tmp_path / "pages").write_bytes(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    with pytest.raises(Undecodable, match="4 pictures"):
+        open_later_pictures(tmp_path / "pages", most=2, enough=32)
+
+
+def test_what_a_jpeg_holds_beside_its_picture_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(
+        encoded(noise((64, 64)), "MPO", save_all=True, append_images=[noise((64, 64), 1)])
+    )
+    assert open_later_pictures(tmp_path / "photo", most=2, enough=32) == []

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import ExifTags, Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import LibraryReader, open_library
@@ -99,6 +99,33 @@ def test_a_white_logo_on_nothing_is_no_copy_of_an_empty_page(tmp_path: Path) -> 
     index_folders(place, [tmp_path / "pages"], IndexSettings(model="builtin", device="cpu", workers=1))
     with open_library(place) as reader:
         assert found(find_duplicates(reader, Question(Level.NEAR))) == {}
+
+
+def saved_pictures(path: Path, *names: str, side: int = 300) -> None:
+    first, *others = (ImageOps.fit(photo(name), (side, side * 2 // 3)) for name in names)
+    first.save(path, save_all=True, append_images=others)
+
+
+@pytest.mark.parametrize("kind", ["tiff", "webp"])
+def test_pictures_that_begin_the_same_are_copies_only_when_they_go_on_the_same(
+    kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    pages = ("coffee", "rocket", "astronaut")
+    saved_pictures(tmp_path / f"in/scan.{kind}", *pages)
+    saved_pictures(tmp_path / f"in/small.{kind}", *pages, side=200)
+    saved_pictures(tmp_path / f"in/other.{kind}", "coffee", "rocket", "camera")
+    saved_pictures(tmp_path / f"in/longer.{kind}", *pages, "camera")
+    ImageOps.fit(photo("coffee"), (300, 200)).save(tmp_path / "in/still.jpg")
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        near, similar = (
+            found(find_duplicates(reader, Question(level))) for level in (Level.NEAR, Level.SIMILAR)
+        )
+    assert near == {f"scan.{kind}": {f"small.{kind}": "near"}}
+    assert sorted(name for keep, members in similar.items() for name in (keep, *members)) == sorted(
+        [f"{name}.{kind}" for name in ("scan", "small", "other", "longer")] + ["still.jpg"]
+    )
 
 
 def test_a_member_says_why_it_is_one_and_how_sure(reader: LibraryReader) -> None:
