@@ -108,18 +108,20 @@ def hash_pairs(
             queries = hashes[block] if turn == TURNS[0] else turn_hashes(hashes[block], turn)
             lims, distances, found = index.range_search(queries, limit + 1)  # FAISS means "below"
             asked = np.repeat(np.arange(len(block)), np.diff(lims.astype(np.int64)))
-            near = _nearest_of_each(asked, distances)
+            near = nearest_of_each(asked, distances, HASH_NEIGHBOURS_MAX)
             yield _hash_candidates(block[asked[near]], rows[found[near]], distances[near], turn_number)
 
 
-def _nearest_of_each(asked: NDArray[np.int64], distances: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Give the rows of the nearest HASH_NEIGHBOURS_MAX of each that asked.
+def nearest_of_each(asked: NDArray[np.int64], distances: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+    """Give the rows of the nearest few of each that asked; (n,) numbers in rising order, their distances.
 
     Ten thousand frames of a camera that stands still would make fifty million pairs.
     """
+    if len(asked) <= most:
+        return np.arange(len(asked))
     order = np.lexsort((distances, asked))
     starts = np.searchsorted(asked[order], asked[order])
-    return np.asarray(order[np.arange(len(order)) - starts < HASH_NEIGHBOURS_MAX], np.int64)
+    return np.asarray(order[np.arange(len(order)) - starts < most], np.int64)
 
 
 def _binary_index(hashes: Hashes) -> Any:

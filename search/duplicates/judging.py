@@ -1,25 +1,30 @@
 """Judging: candidates to duplicate pairs, by looking at the pixels; two signals must agree.
 
 A pair proposed by its hashes is laid over whole: hash and cells. A pair that does not pass so, or that marks
-or vectors proposed, is matched by its details: features and cells. The bars below come from
+or vectors proposed, is matched by its features and cells. All that on small sketches; what looks the same
+there is looked at once more, at a size at which a face or a word can be told. The bars below come from
 benchmarks/duplicates_quality.py (docs/decisions.md tells the figures).
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from indexer.formats import SEVERAL_PICTURES
 from indexer.opening import Undecodable, open_later_pictures, open_upright
 from indexer.store.records import StoredImage
 
+from .aligning import SIDE as DETAILS_SIDE
 from .candidates import TURNS, Candidates
+from .details import Finding, compare_details
 from .matching import SIDE, Match, Sketch, match, match_whole, show_the_same, sketch
-from .overlay import OVERLAY_SIDE
+from .overlay import OVERLAY_SIDE, within
 from .records import DuplicatePair, Evidence, Level
 
 INLIERS_MIN = 12  # features that agree, for a duplicate
@@ -27,6 +32,8 @@ AGREEMENT_SURE = 0.95  # of the cells: then as few features are enough as `match
 SCENE_INLIERS_MIN = 15  # features that agree, for the same scene with something changed
 SKETCHES_KEPT = 2_000  # about 500 MB
 PAIRS_AT_ONCE = 512
+PICTURES_KEPT = 32  # about 80 MB
+MARKED_AGREEMENT_MIN = 0.7  # of the cells of a sketch, which are large beside a label
 LATER_PICTURES_MAX = 500  # about 30 MB a file
 SAME_PIXELS_DISTANCE_MAX = 10  # bits that decoders reduced differently may make of equal pixels
 
@@ -40,13 +47,13 @@ class Bars:
     agreement: float = 0.85  # share of the common cells that show the same
     inliers: int = INLIERS_MIN  # features that agree; 0 is enough where hashes do, fewer where cells do
     covered: float = 0.5  # of the picture that the other shows more of
-    later_pictures: bool = True  # of animations and documents must be the same as well
+    details: bool = True  # must be the same as well, and the later pictures of animations and documents
 
 
 STRICT = Bars()
 # Nothing is lost by calling two pictures the same when they only decide what may be tested on: a test picture
 # that is in doubt is better left out. DINOv2 (arXiv 2304.07193, appendix A.3) does so too.
-LOOSE = Bars(agreement=0.7, inliers=10, covered=0.25, later_pictures=False)
+LOOSE = Bars(agreement=0.7, inliers=10, covered=0.25, details=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Judge:
         self._mirrored = mirrored
         self._pool = ThreadPoolExecutor(max_workers=workers)
         self._sketches: OrderedDict[int, Sketch | None] = OrderedDict()
+        self._closer = lru_cache(maxsize=PICTURES_KEPT)(_open_closer)  # kept files are seen with each other
         self.unreadable: dict[Path, str] = {}
 
     def close(self) -> None:
@@ -126,19 +134,23 @@ class Judge:
         first, second = self._sketches[pair.first], self._sketches[pair.second]
         if first is None or second is None:
             return None
-        found = self._whole(first, second, pair)
-        level: Level | None = Level.NEAR
-        if found is None:
-            found = match(first, second)
-            level = _level_of(found, self._bars) if found else level
-        if found is None or level is None:
-            return None
-        one, other = self._images[pair.first][0], self._images[pair.second][0]
-        if level is Level.NEAR and self._same_pixels(one, other, pair, found):
-            level = Level.PIXEL
-        elif level is Level.NEAR and (_taken_apart(one, other) or not self._same_later(one, other)):
-            level = Level.SIMILAR
-        return _pair(pair, level, found)
+        less: DuplicatePair | None = None
+        for found, level in self._laid(first, second, pair):
+            seen = self._seen_closer(pair, found, level)
+            if seen in (Level.PIXEL, Level.NEAR):
+                return _pair(pair, seen, found)
+            if seen is not None and less is None:
+                less = _pair(pair, seen, found)
+        return less
+
+    def _laid(self, first: Sketch, second: Sketch, pair: Pair) -> Iterator[tuple[Match, Level | None]]:
+        """Give the ways the second may lie in the first, and what sketches make of the pair then."""
+        whole = self._whole(first, second, pair)
+        if whole is not None:
+            yield whole, Level.NEAR
+        found = match(first, second)
+        if found is not None:
+            yield found, _level_of(found, self._bars)
 
     def _whole(self, first: Sketch, second: Sketch, pair: Pair) -> Match | None:
         if pair.hash_distance is None:
@@ -163,18 +175,50 @@ class Judge:
         ):  # this copy, while another of the same bytes could be read: near is true
             return False
 
+    def _may_be_marked(self, found: Match) -> bool:
+        """Tell whether a label may be all that keeps two pictures from being the same."""
+        enough = found.inliers >= self._bars.inliers and found.agreement >= MARKED_AGREEMENT_MIN
+        return (
+            self._bars.details and enough and found.same_colours and found.covers_most >= self._bars.covered
+        )
+
+    def _seen_closer(self, pair: Pair, found: Match, level: Level | None) -> Level | None:
+        """Give the level of a pair that looks the same on small sketches, or nearly."""
+        one, other = self._images[pair.first][0], self._images[pair.second][0]
+        if level is not Level.NEAR and not self._may_be_marked(found):
+            return level
+        if level is Level.NEAR and self._same_pixels(one, other, pair, found):
+            return Level.PIXEL
+        apart = Level.SIMILAR if level is Level.NEAR else level
+        if _taken_apart(one, other):
+            return apart
+        if not self._bars.details:
+            return level
+        try:
+            seen = compare_details(self._closer(one.path), self._closer(other.path), found.placed)
+        except (Undecodable, OSError):  # who cannot see all of it must not call it a copy
+            return apart
+        # A pair that only may be the same but for a label must be seen to be so.
+        enough = (Finding.MARKED,) if level is not Level.NEAR else tuple(set(Finding) - {Finding.OTHER})
+        return Level.NEAR if seen in enough and self._same_later(one, other) else apart
+
     def _same_later(self, one: StoredImage, other: StoredImage) -> bool:
         """Tell whether two files whose first pictures are the same go on the same."""
-        if not self._bars.later_pictures or not {one.format, other.format} & SEVERAL_PICTURES:
+        if not {one.format, other.format} & SEVERAL_PICTURES:
             return True
         try:
             first, second = (
                 open_later_pictures(image.path, most=LATER_PICTURES_MAX, enough=OVERLAY_SIDE // 2)
                 for image in (one, other)
             )
-        except (Undecodable, OSError):  # who cannot see all of it must not call it a copy
+        except (Undecodable, OSError):
             return False
         return show_the_same(first, second, agreement=self._bars.agreement)
+
+
+def _open_closer(path: Path) -> Image.Image:
+    upright, _ = open_upright(path, target=(DETAILS_SIDE * 3 // 8, DETAILS_SIDE * 3 // 8))
+    return within(upright, DETAILS_SIDE)
 
 
 def _pixels_of(image: StoredImage) -> bytes | None:

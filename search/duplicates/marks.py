@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.features import CODE_BITS, SIZE_STEPS, Features, mirrored
 
-from .candidates import Asking, Candidates, unmeasured
+from .candidates import Asking, Candidates, nearest_of_each, unmeasured
 
 NEIGHBOURS = 32  # per mark
 DISTANCES_MAX = ((1_000_000, 14), (3_000_000, 12))  # up to so many marks: bits of 128 that may differ
@@ -87,10 +87,10 @@ class _Search:
     def candidates(self, seen: Features, seen_in: NDArray[np.int64]) -> Candidates:
         """Let the marks seen in some images vote for the images of their neighbours."""
         codes = np.ascontiguousarray(seen["code"])
-        distances, found = self.index.search(codes, min(NEIGHBOURS, len(self.marks)))
-        mine, nth = np.nonzero((distances <= self.distance_max) & (found >= 0))
-        theirs = found[mine, nth]
-        other = seen_in[mine] != self.owner[theirs]
+        lims, distances, theirs = self.index.range_search(codes, self.distance_max + 1)  # FAISS means "below"
+        mine = np.repeat(np.arange(len(seen)), np.diff(lims.astype(np.int64)))
+        other = np.flatnonzero(seen_in[mine] != self.owner[theirs])
+        other = other[nearest_of_each(mine[other], distances[other], NEIGHBOURS)]
         mine, theirs = mine[other], theirs[other]
         pairs = seen_in[mine] * self.images + self.owner[theirs]
         voted, votes = _count_votes(pairs, seen[mine], self.marks[theirs])

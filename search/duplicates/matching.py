@@ -8,7 +8,7 @@ passes both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -48,6 +48,8 @@ class Match:
     framed_first: bool = False  # the first is the second with a frame around it
     framed_second: bool = False
     same_colours: bool = True  # False: the same shapes in other colours
+    # (2, 3): where a point of the second lies in the first, in shares of their widths and heights.
+    placed: Affine = field(default_factory=lambda: np.eye(2, 3), compare=False)
 
     @property
     def covers_most(self) -> float:
@@ -121,7 +123,25 @@ def _match(
         framed_first=has_frame(first.look.grey, back, look.grey.shape),
         framed_second=has_frame(look.grey, affine, first.look.grey.shape),
         same_colours=laid.same_colours,
+        placed=_in_shares(affine, first.look, look) @ _turning(mirrored, 0),
     )
+
+
+def _in_shares(affine: Affine, first: Look, second: Look) -> Affine:
+    """Turn a map of pixels of looks into one of shares of their sides."""
+    (height, width), (its_height, its_width) = first.grey.shape, second.grey.shape
+    half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])  # pixels are counted from their middles
+    pixels = np.linalg.inv(half) @ np.vstack([affine, [0, 0, 1]]) @ half
+    shares = np.diag([1 / width, 1 / height, 1]) @ pixels @ np.diag([its_width, its_height, 1])
+    return np.asarray(shares[:2], np.float64)
+
+
+def _turning(mirrored: bool, quarters: int) -> Affine:
+    """Give (3, 3), where a point of a picture lies when it is mirrored and then turned to the left."""
+    placed = np.diag([-1.0, 1.0, 1.0]) if mirrored else np.eye(3)
+    placed[0, 2] = float(mirrored)
+    quarter = np.array([[0, 1, 0], [-1, 0, 1], [0, 0, 1]])
+    return np.asarray(np.linalg.matrix_power(quarter, quarters) @ placed, np.float64)
 
 
 def _partners(
@@ -169,6 +189,7 @@ def match_whole(first: Sketch, second: Sketch, turn: int = 0, *, mirrored: bool 
         laid.covers_second,
         ", ".join(words),
         same_colours=laid.same_colours,
+        placed=_turning(mirrored, turn)[:2],
     )
 
 

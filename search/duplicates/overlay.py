@@ -80,10 +80,11 @@ def lay_over(first: Look, second: Look, affine: Affine) -> Overlay:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     base = _smooth(np.asarray(cv2.resize(first.grey, size, interpolation=cv2.INTER_AREA), np.uint8))
     to_base = np.diag([size[0] / width, size[1] / height]) @ affine
-    laid, mask = _warp(second.grey, to_base, size)
+    laid_grey, mask = warp(second.grey, to_base, size)
+    laid = _smooth(laid_grey)
     area = second.grey.size * abs(float(np.linalg.det(to_base[:, :2])))
     covered = float(mask.sum())
-    common = _cells(mask) >= COVERED_MIN
+    common = over_cells(mask) >= COVERED_MIN
     agrees = _agreeing_cells(base, laid, common)
     colours = (_colour_cells(chroma)[agrees] for chroma in _lay_colours(first, second, to_base, size))
     return Overlay(
@@ -114,7 +115,7 @@ def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[i
     to_other: where a point of the picture lies in the other one; other_shape: its height and width.
     """
     grey = _smooth(picture)
-    spread = np.sqrt(np.maximum(_cells(grey * grey) - _cells(grey) ** 2, 0))
+    spread = np.sqrt(np.maximum(over_cells(grey * grey) - over_cells(grey) ** 2, 0))
     rows, columns = np.indices(spread.shape) * CELL_SIDE + CELL_SIDE / 2
     x, y = np.tensordot(to_other, np.stack([columns, rows, np.ones_like(rows)]), axes=1)
     height, width = other_shape[:2]
@@ -126,15 +127,15 @@ def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[i
     return int((beyond.mean(axis=(1, 2)) > FRAME_MIN / 4).sum()) >= FRAME_SIDES_MIN
 
 
-def _warp(second: NDArray[np.uint8], to_base: Affine, size: tuple[int, int]) -> tuple[Grey, Grey]:
-    """Draw the second picture in the first's frame; where it lies is 1 in the mask."""
+def warp(second: NDArray[np.uint8], to_base: Affine, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Grey]:
+    """Draw the second picture in the first's frame, of (width, height); where it lies is 1 in the mask."""
     shrink = float(np.sqrt(abs(np.linalg.det(to_base[:, :2]))))
     if shrink < 1:  # average before sampling, or fine texture turns into noise
         second = np.asarray(cv2.GaussianBlur(second, (0, 0), 0.5 / shrink), np.uint8)
     laid = cv2.warpAffine(second, to_base, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = np.ones(second.shape, np.float32)
-    mask = cv2.warpAffine(inside, to_base, size, flags=cv2.INTER_LINEAR, borderValue=0)
-    return _smooth(np.asarray(laid, np.uint8)), (mask > 0.5).astype(np.float32)
+    inside = np.ones(second.shape, np.uint8)
+    mask = cv2.warpAffine(inside, to_base, size, flags=cv2.INTER_NEAREST, borderValue=0)
+    return np.asarray(laid, np.uint8), mask.astype(np.float32)
 
 
 def _smooth(grey: NDArray[np.uint8]) -> Grey:
@@ -146,10 +147,10 @@ def _agreeing_cells(base: Grey, laid: Grey, common: NDArray[np.bool_]) -> NDArra
     """Tell which of the cells that both pictures have show the same."""
     if not common.any():
         return common
-    mean_a, mean_b = _cells(base), _cells(laid)
-    var_a = np.maximum(_cells(base * base) - mean_a**2, 0)
-    var_b = np.maximum(_cells(laid * laid) - mean_b**2, 0)
-    correlation = (_cells(base * laid) - mean_a * mean_b) / np.sqrt(var_a * var_b + 1e-6)
+    mean_a, mean_b = over_cells(base), over_cells(laid)
+    var_a = np.maximum(over_cells(base * base) - mean_a**2, 0)
+    var_b = np.maximum(over_cells(laid * laid) - mean_b**2, 0)
+    correlation = (over_cells(base * laid) - mean_a * mean_b) / np.sqrt(var_a * var_b + 1e-6)
     flat = (var_a < FLAT**2) & (var_b < FLAT**2)
     tones = _matched_tones(mean_b[common], mean_a[common], mean_b)
     near = np.abs(tones - mean_a) < FLAT_DIFFERENCE_MAX
@@ -175,17 +176,17 @@ def _same_colours(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return left <= (1 - COLOURS_EXPLAINED_MIN) * spread
 
 
-def _cells(values: Grey) -> Grey:
-    """Average over cells; what is left over at the far edges does not count."""
-    rows, columns = (edge // CELL_SIDE for edge in values.shape)
+def over_cells(values: Grey, side: int = CELL_SIDE) -> Grey:
+    """Average over square cells; what is left over at the far edges does not count."""
+    rows, columns = (edge // side for edge in values.shape)
     if not rows or not columns:
         return np.full((1, 1), values.mean(), np.float32)
-    cut = values[: rows * CELL_SIDE, : columns * CELL_SIDE]
-    return np.asarray(cut.reshape(rows, CELL_SIDE, columns, CELL_SIDE).mean(axis=(1, 3)))
+    cut = values[: rows * side, : columns * side].astype(np.float32, copy=False)
+    return np.asarray(cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _colour_cells(chroma: Chroma) -> NDArray[np.float32]:
-    return np.stack([_cells(np.ascontiguousarray(chroma[:, :, channel])) for channel in (0, 1)], axis=-1)
+    return np.stack([over_cells(np.ascontiguousarray(chroma[:, :, channel])) for channel in (0, 1)], axis=-1)
 
 
 def _matched_tones(given: Grey, wanted: Grey, values: Grey) -> Grey:

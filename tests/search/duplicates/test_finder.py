@@ -12,7 +12,7 @@ from search.duplicates.finder import DuplicateReport, Question, find_duplicates
 from search.duplicates.keeping import Keep
 from search.duplicates.records import Level
 
-from .photos import NAMES, cropped, labelled, photo
+from .photos import NAMES, cropped, form, labelled, photo
 
 
 def frame(number: int) -> Image.Image:
@@ -99,6 +99,18 @@ def test_a_white_logo_on_nothing_is_no_copy_of_an_empty_page(tmp_path: Path) -> 
     index_folders(place, [tmp_path / "pages"], IndexSettings(model="builtin", device="cpu", workers=1))
     with open_library(place) as reader:
         assert found(find_duplicates(reader, Question(Level.NEAR))) == {}
+
+
+def test_a_form_filled_in_otherwise_is_no_copy(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    filled = form(name="Anna Berger", amount="48,213.00")
+    filled.save(tmp_path / "in/anna.png")
+    filled.resize((500, 714)).save(tmp_path / "in/anna small.jpg", quality=60)
+    form(name="Paul Winter", amount="17,950.40").save(tmp_path / "in/paul.png")
+    form().save(tmp_path / "in/empty.png")
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        assert found(find_duplicates(reader, Question())) == {"anna.png": {"anna small.jpg": "near"}}
 
 
 def saved_pictures(path: Path, *names: str, side: int = 300) -> None:
