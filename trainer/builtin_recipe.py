@@ -447,7 +447,9 @@ def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
     recall, top_1 = measure(model, run.tokenizer, data)
     log.info("%s, float16 weights: %s top-1 %.3f", run.progress, recall, top_1)
     weights = folder / "open_clip_model.safetensors"
-    save_file(half, weights, metadata={"format": "pt"})
+    # The network is told in the weights: one that looks otherwise makes other weights, and libraries know.
+    network = model_config()["vision_cfg"]["timm_model_name"]
+    save_file(half, weights, metadata={"format": "pt", "network": network})
     weights.chmod(0o644)  # safetensors writes for its owner alone
     run.tokenizer.save(str(folder / "tokenizer.json"))
 
