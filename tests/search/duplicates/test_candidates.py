@@ -3,8 +3,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from indexer.fingerprint import perceptual_hash
+from search.duplicates import candidates
 from search.duplicates.candidates import (
     EQUAL_NEIGHBOURS,
+    HASH_DISTANCE_MAX,
     HASH_NEIGHBOURS_MAX,
     TURNS,
     Candidates,
@@ -37,8 +39,8 @@ def unit(rows: int, seed: int, dimension: int = 32) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def pairs(candidates: Candidates) -> set[tuple[int, int]]:
-    return set(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
+def pairs(found: Candidates) -> set[tuple[int, int]]:
+    return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=str)
@@ -47,6 +49,23 @@ def test_a_turned_hash_is_nearly_that_of_the_turned_picture(name: str, turn: Tur
     image = photo(name)
     worked_out = turn_hashes(pdq(image)[None], turn)[0]
     assert bits_apart(worked_out, pdq(turned(image, turn))) <= 24
+
+
+@pytest.mark.parametrize("from_images", [0, 10_000], ids=["in parts", "all"])
+def test_near_hashes_are_those_that_comparing_all_with_all_finds(
+    from_images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "MULTI_HASH_FROM", from_images)
+    chance = np.random.default_rng(0)
+    originals = chance.integers(0, 256, (300, 32), dtype=np.uint8)
+    flips = np.zeros((300, 256), np.uint8)
+    for row, count in enumerate(np.linspace(20, 40, 300).astype(int)):
+        flips[row, chance.choice(256, count, replace=False)] = 1
+    hashes = np.concatenate([originals, originals ^ np.packbits(flips, axis=1)])
+    apart = np.bitwise_count(hashes[:, None] ^ hashes[None]).sum(axis=2)
+    expected = {(a, b) for a, b in np.argwhere(apart <= HASH_DISTANCE_MAX).tolist() if a < b}
+    assert 150 < len(expected) < 200
+    assert pairs(merged(list(hash_pairs(hashes, np.full(600, 100), turned=False)))) == expected
 
 
 def test_equal_pairs_are_those_that_comparing_all_with_all_finds() -> None:
