@@ -9,7 +9,7 @@ benchmarks/duplicates_quality.py (docs/decisions.md tells the figures).
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -136,11 +136,11 @@ class Judge:
             return None
         less: DuplicatePair | None = None
         for found, level in self._laid(first, second, pair):
-            seen = self._seen_closer(pair, found, level)
-            if seen in (Level.PIXEL, Level.NEAR):
-                return _pair(pair, seen, found)
-            if seen is not None and less is None:
-                less = _pair(pair, seen, found)
+            seen, level = self._seen_closer(pair, found, level)
+            if level in (Level.PIXEL, Level.NEAR):
+                return _pair(pair, level, seen)
+            if level is not None and less is None:
+                less = _pair(pair, level, seen)
         return less
 
     def _laid(self, first: Sketch, second: Sketch, pair: Pair) -> Iterator[tuple[Match, Level | None]]:
@@ -182,25 +182,27 @@ class Judge:
             self._bars.details and enough and found.same_colours and found.covers_most >= self._bars.covered
         )
 
-    def _seen_closer(self, pair: Pair, found: Match, level: Level | None) -> Level | None:
-        """Give the level of a pair that looks the same on small sketches, or nearly."""
+    def _seen_closer(self, pair: Pair, found: Match, level: Level | None) -> tuple[Match, Level | None]:
+        """Give what a pair is that looks the same on small sketches, or nearly."""
         one, other = self._images[pair.first][0], self._images[pair.second][0]
         if level is not Level.NEAR and not self._may_be_marked(found):
-            return level
+            return found, level
         if level is Level.NEAR and self._same_pixels(one, other, pair, found):
-            return Level.PIXEL
+            return found, Level.PIXEL
         apart = Level.SIMILAR if level is Level.NEAR else level
         if _taken_apart(one, other):
-            return apart
+            return found, apart
         if not self._bars.details:
-            return level
+            return found, level
         try:
             seen = compare_details(self._closer(one.path), self._closer(other.path), found.placed)
         except (Undecodable, OSError):  # who cannot see all of it must not call it a copy
-            return apart
+            return found, apart
         # A pair that only may be the same but for a label must be seen to be so.
         enough = (Finding.MARKED,) if level is not Level.NEAR else tuple(set(Finding) - {Finding.OTHER})
-        return Level.NEAR if seen in enough and self._same_later(one, other) else apart
+        if seen not in enough or not self._same_later(one, other):
+            return found, apart
+        return replace(found, marked=seen is Finding.MARKED), Level.NEAR
 
     def _same_later(self, one: StoredImage, other: StoredImage) -> bool:
         """Tell whether two files whose first pictures are the same go on the same."""
@@ -246,6 +248,7 @@ def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
         "inliers": found.inliers or None,
         "agreement": found.agreement,
         "turned": found.turned,
+        "marked": found.marked,
     }
     return DuplicatePair(
         pair.first,

@@ -48,6 +48,7 @@ class Match:
     framed_first: bool = False  # the first is the second with a frame around it
     framed_second: bool = False
     same_colours: bool = True  # False: the same shapes in other colours
+    marked: bool = False  # seen in detail, something was put on one of them
     # (2, 3): where a point of the second lies in the first, in shares of their widths and heights.
     placed: Affine = field(default_factory=lambda: np.eye(2, 3), compare=False)
 

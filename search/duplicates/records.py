@@ -32,6 +32,7 @@ class Evidence:
     covered: float | None = None  # share of this image that the kept one shows
     turned: str = ""  # "mirrored", "rotated 90", ...
     framed: bool = False  # this image is the kept one with a frame around it
+    marked: bool = False  # the two are the same but for something put on one of them: a label, a watermark
 
     def as_dict(self) -> dict[str, Any]:
         """Give what is known, as plain values."""

@@ -113,6 +113,19 @@ def test_a_form_filled_in_otherwise_is_no_copy(tmp_path: Path) -> None:
         assert found(find_duplicates(reader, Question())) == {"anna.png": {"anna small.jpg": "near"}}
 
 
+def test_what_was_put_on_a_copy_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    photo("chelsea").save(tmp_path / "in/cat.png")
+    marked = photo("chelsea").copy()
+    ImageDraw.Draw(marked).rectangle((0, marked.height - 70, 260, marked.height - 10), fill="white")
+    marked.save(tmp_path / "in/label.jpg", quality=85)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        ((member,),) = (group.members for group in find_duplicates(reader, Question()).groups)
+    assert member.evidence.marked
+    assert member.reason.startswith("the same picture, but for something put on one of them")
+
+
 def saved_pictures(path: Path, *names: str, side: int = 300) -> None:
     first, *others = (ImageOps.fit(photo(name), (side, side * 2 // 3)) for name in names)
     first.save(path, save_all=True, append_images=others)
