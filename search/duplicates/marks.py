@@ -25,6 +25,8 @@ SCALE_BINS = 32  # of a doubling
 EXACT_UNTIL = 50_000  # marks; above, only the nearest lists of an inverted file are searched
 PROBES = 4  # of those lists
 TRAINING_MARKS_MAX = 200_000
+SAMPLED = 256  # of so many marks one
+CROWD = 100  # neighbours on average
 IMAGES_AT_ONCE = 512
 
 
@@ -65,6 +67,7 @@ def _index(codes: NDArray[np.uint8]) -> Any:
     lists = int(2 * np.sqrt(len(codes)))
     index: Any = faiss.IndexBinaryIVF(flat, CODE_BITS, lists)
     index.cp.niter = 5
+    index.cp.min_points_per_centroid = 1  # fewer are enough here, and FAISS would print a warning
     sample = min(len(codes), 40 * lists, TRAINING_MARKS_MAX)
     index.train(codes[np.sort(np.random.default_rng(0).choice(len(codes), sample, replace=False))])
     index.add(codes)
@@ -86,9 +89,7 @@ class _Search:
 
     def candidates(self, seen: Features, seen_in: NDArray[np.int64]) -> Candidates:
         """Let the marks seen in some images vote for the images of their neighbours."""
-        codes = np.ascontiguousarray(seen["code"])
-        lims, distances, theirs = self.index.range_search(codes, self.distance_max + 1)  # FAISS means "below"
-        mine = np.repeat(np.arange(len(seen)), np.diff(lims.astype(np.int64)))
+        mine, theirs, distances = self._near(np.ascontiguousarray(seen["code"]))
         other = np.flatnonzero(seen_in[mine] != self.owner[theirs])
         other = other[nearest_of_each(mine[other], distances[other], NEIGHBOURS)]
         mine, theirs = mine[other], theirs[other]
@@ -96,6 +97,23 @@ class _Search:
         voted, votes = _count_votes(pairs, seen[mine], self.marks[theirs])
         one, two = np.divmod(voted[votes >= VOTES_MIN], self.images)
         return unmeasured(np.minimum(one, two), np.maximum(one, two))
+
+    def _near(
+        self, codes: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Give the rows of codes and of marks that are near each other, and by how many bits.
+
+        All that are near are had sooner than the nearest few; but where a mark is on each of 100,000
+        screenshots, they would fill the memory; a sample tells.
+        """
+        below = self.distance_max + 1
+        lims, _, _ = self.index.range_search(np.ascontiguousarray(codes[::SAMPLED]), below)
+        if lims[-1] <= CROWD * (len(lims) - 1):
+            lims, distances, found = self.index.range_search(codes, below)
+            return np.repeat(np.arange(len(codes)), np.diff(lims.astype(np.int64))), found, distances
+        distances, found = self.index.search(codes, min(NEIGHBOURS, len(self.marks)))
+        row, nth = np.nonzero((distances < below) & (found >= 0))
+        return row, found[row, nth], distances[row, nth]
 
 
 def _count_votes(

@@ -88,3 +88,13 @@ def test_marks_that_agree_on_no_turn_do_not_add_up(originals: list[Image.Image])
     counts = np.array([len(marks), len(marks)])
     assert pairs(counts, np.concatenate([marks, marks])) == {(0, 1)}
     assert pairs(counts, np.concatenate([marks, shuffled])) == set()
+
+
+def test_marks_that_very_many_pictures_share_are_searched_for_their_nearest_alone(
+    originals: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, marks = taken([*originals, labelled(photo("coffee")), labelled(photo("rocket"))])
+    expected = pairs(counts, marks)
+    monkeypatch.setattr(module, "CROWD", -1)
+    assert pairs(counts, marks) == expected
+    assert len(expected) == 2
