@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 IMAGE_NETWORK = "sightline_resnet_s"
 LOOKING_TWICE = "sightline_resnet_s_twice"
-MIDDLE = (2, 3)  # of each side: of 96 px, 64
-MIDDLE_SEEN_AT = (5, 6)  # of the side: those 64 px are seen as 80
+MIDDLE = (3, 4)  # of each side: of 96 px, 72
+MIDDLE_SEEN_AT = (2, 3)  # of the side: those 72 px are seen as 64
 
 
 def register_image_network() -> None:
@@ -60,7 +60,7 @@ def register_image_network() -> None:
 
 
 def mirrored_middle(pixels: "Tensor") -> "Tensor":
-    """Cut out the middle of (n, 3, side, side) pictures, mirror it, and enlarge it a little."""
+    """Cut out the middle of (n, 3, side, side) pictures, mirror it, and reduce it a little."""
     from torch.nn.functional import interpolate
 
     side = pixels.shape[-1]
