@@ -53,9 +53,8 @@ def is_rewritten(aligned: Aligned, likeness: NDArray[np.float32], changed: Cells
     """
     one, other = (_strokes(picture, aligned.cell_side) for picture in (aligned.one, aligned.other))
     if _is_page(one, aligned.common):
-        return (
-            int(changed[1:-1, 1:-1].sum()) >= REWRITTEN_CELLS
-        )  # at the edge a turned page shows its corners
+        inner = changed[1:-1, 1:-1]  # at the edge a turned page shows its corners
+        return int(inner.sum()) >= REWRITTEN_CELLS
     same_ground = np.abs(one.ground - other.ground) <= GROUND_APART_MAX
     both = aligned.common & one.is_written & other.is_written & same_ground
     both &= np.minimum(one.missing_in(other), other.missing_in(one)) >= MISSING_MIN
