@@ -117,7 +117,9 @@ def measure(library: Path, *, turned: bool) -> None:
     stages: list[tuple[str, float]] = []
 
     def note(what: str, _: int, __: int) -> None:
-        stages.append((what, time.perf_counter() - began))
+        if what not in {known for known, _ in stages}:
+            stages.append((what, time.perf_counter() - began))
+            print(f"{stages[-1][1]:.0f} s: {what}", file=sys.stderr, flush=True)
 
     with open_library(library) as reader:
         candidates = find_candidates(reader, Level.NEAR, turned=turned, progress=note)

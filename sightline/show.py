@@ -230,6 +230,8 @@ def task_bar() -> "Iterator[Callable[[str, int, int], None]]":
         task = bar.add_task("getting ready", total=None)
 
         def update(what: str, done: int, total: int) -> None:
+            if what != bar.tasks[0].description:
+                bar.reset(task)  # the pace of what was done before tells nothing about this
             bar.update(task, description=what, completed=done, total=total or None)
 
         yield update

@@ -4,7 +4,7 @@ Never all pairs in memory: each goes through a FAISS index, block by block. `ask
 compared with all: only the new ones, when the others have been compared with each other before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -16,12 +16,14 @@ from indexer.records import Vectors
 
 HASH_BITS = 256
 HASH_QUALITY_MIN = 50  # PDQ's own advice: below, a hash says little
-HASH_DISTANCE_MAX = 31  # of 256 bits, PDQ's customary limit
-TURNED_DISTANCE_MAX = 47  # a turned hash is worked out from the bits alone, which costs a few
+# Of 256 bits. PDQ's customary limit is 31, for those who do not look at the pictures; between 32 and 47 lie
+# small copies and, at a hash that is worked out for a turned picture, many more; and hardly a stranger.
+HASH_DISTANCE_MAX = 47
 HASH_NEIGHBOURS_MAX = 100  # per image and turn
 EQUAL_NEIGHBOURS = 100  # per image, to each side
 MULTI_HASH_FROM = 300_000  # images; below, looking at all hashes is as quick
 HASH_PARTS = 11  # of 23 bits: among a million hashes five times as quick as 16 of 16, and six times as all
+HASH_PART_FLIPS = 2  # in one part at least no more bits differ, up to 32 bits in all, and mostly up to 47
 BLOCK = 1024  # queries at once
 NEIGHBOURS = 64  # per image
 CROWD_RANKS = slice(40, 65)  # of the neighbours: strangers, since few pictures have so many copies
@@ -35,6 +37,7 @@ SMALL_NEIGHBOURS = 8  # per image, in libraries smaller than that
 
 Hashes = NDArray[np.uint8]  # (n, 32), PDQ's 256 bits
 Asking = NDArray[np.int64] | None  # rows; None: all
+Told = Callable[[int, int], None]  # how much is done, of how much
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,12 @@ def equal_pairs(hashes: Hashes, *, asking: Asking = None) -> Iterator[Candidates
 
 
 def hash_pairs(
-    hashes: Hashes, quality: NDArray[np.int64], *, turned: bool, asking: Asking = None
+    hashes: Hashes,
+    quality: NDArray[np.int64],
+    *,
+    turned: bool,
+    asking: Asking = None,
+    told: Told = lambda *_: None,
 ) -> Iterator[Candidates]:
     """Yield the pairs of rows whose PDQ hashes are near.
 
@@ -102,15 +110,16 @@ def hash_pairs(
         return
     index = _binary_index(hashes[rows])
     queried = rows if asking is None else np.intersect1d(rows, asking)
-    for turn_number, turn in enumerate(TURNS if turned else TURNS[:1]):
-        limit = HASH_DISTANCE_MAX if turn == TURNS[0] else TURNED_DISTANCE_MAX
+    turns = TURNS if turned else TURNS[:1]
+    for turn_number, turn in enumerate(turns):
         for start in range(0, len(queried), BLOCK):
             block = queried[start : start + BLOCK]
             queries = hashes[block] if turn == TURNS[0] else turn_hashes(hashes[block], turn)
-            lims, distances, found = index.range_search(queries, limit + 1)  # FAISS means "below"
+            lims, distances, found = index.range_search(queries, HASH_DISTANCE_MAX + 1)  # FAISS means "below"
             asked = np.repeat(np.arange(len(block)), np.diff(lims.astype(np.int64)))
             near = nearest_of_each(asked, distances, HASH_NEIGHBOURS_MAX)
             yield _hash_candidates(block[asked[near]], rows[found[near]], distances[near], turn_number)
+            told(turn_number * len(queried) + start + len(block), len(turns) * len(queried))
 
 
 def nearest_of_each(asked: NDArray[np.int64], distances: NDArray[np.float32], most: int) -> NDArray[np.int64]:
@@ -131,7 +140,7 @@ def _binary_index(hashes: Hashes) -> Any:
     index: Any = faiss.IndexBinaryFlat(HASH_BITS)
     if len(hashes) >= MULTI_HASH_FROM:
         index = faiss.IndexBinaryMultiHash(HASH_BITS, HASH_PARTS, HASH_BITS // HASH_PARTS)
-        index.nflip = HASH_DISTANCE_MAX // HASH_PARTS  # in one part at least no more bits differ
+        index.nflip = HASH_PART_FLIPS
     index.add(np.ascontiguousarray(hashes))
     return index
 
@@ -185,7 +194,7 @@ def unmeasured(first: NDArray[np.int64], second: NDArray[np.int64]) -> Candidate
 
 
 def vector_pairs(
-    vectors: Vectors, *, ratio: float = CROWD_RATIO, asking: Asking = None
+    vectors: Vectors, *, ratio: float = CROWD_RATIO, asking: Asking = None, told: Told = lambda *_: None
 ) -> Iterator[Candidates]:
     """Yield the pairs of rows that are much nearer to each other than either is to its own crowd.
 
@@ -204,7 +213,10 @@ def vector_pairs(
             yield _ordered(rows, *_nearest(index, vectors[rows], SMALL_NEIGHBOURS + 1))
         return
     crowds = np.full(len(vectors), np.nan, np.float32)
-    kept = [_nearer_than_crowd(index, vectors, rows, crowds, ratio) for rows in _blocks(queried)]
+    kept = []
+    for nth, rows in enumerate(_blocks(queried)):
+        kept.append(_nearer_than_crowd(index, vectors, rows, crowds, ratio))
+        told(nth * BLOCK + len(rows), len(queried))
     unknown = [np.unique(part.second[np.isnan(crowds[part.second])]) for part in kept]
     for rows in _blocks(np.unique(np.concatenate([np.empty(0, np.int64), *unknown]))):
         crowds[rows] = _crowd(_nearest(index, vectors[rows], NEIGHBOURS + 1)[0])
@@ -246,6 +258,22 @@ def _ordered(asking: NDArray[np.int64], scores: Vectors, found: NDArray[np.int64
 
 
 def _vector_index(vectors: Vectors) -> Any:
+    return _on_gpu(_index_of(vectors))
+
+
+def _on_gpu(index: Any) -> Any:
+    """Move an index to the GPUs, when there are any that it fits on."""
+    import faiss
+
+    if not faiss.get_num_gpus():
+        return index
+    try:
+        return faiss.index_cpu_to_all_gpus(index)
+    except RuntimeError:  # the only kind FAISS raises: their memory is too small, or taken
+        return index
+
+
+def _index_of(vectors: Vectors) -> Any:
     import faiss
 
     flat: Any = faiss.IndexFlatIP(vectors.shape[1])
@@ -258,7 +286,6 @@ def _vector_index(vectors: Vectors) -> Any:
     index.train(vectors[np.sort(sample)])
     index.add(vectors)
     index.nprobe = VECTOR_PROBES
-    index.referenced = flat  # FAISS does not keep what Python lets go
     return index
 
 

@@ -7,14 +7,14 @@ embedding and weak geometric consistency, ECCV). What has been done around the c
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.features import CODE_BITS, SIZE_STEPS, Features, mirrored
+from indexer.features import SIZE_STEPS, Features, mirrored
 
-from .candidates import Asking, Candidates, nearest_of_each, unmeasured
+from .candidates import Asking, Candidates, Told, nearest_of_each, unmeasured
+from .joining import Codes, Rows, near_rows
 
 NEIGHBOURS = 32  # per mark
 DISTANCES_MAX = ((1_000_000, 14), (3_000_000, 12))  # up to so many marks: bits of 128 that may differ
@@ -22,98 +22,84 @@ DISTANCE_MAX_BEYOND = 10  # chance finds more neighbours the more there are
 VOTES_MIN = 5  # marks that agree (benchmarks/duplicates_quality.py --candidates-only tells what it lets by)
 ANGLE_BINS = 12  # of 30 degrees, twice, half a bin apart
 SCALE_BINS = 32  # of a doubling
-EXACT_UNTIL = 50_000  # marks; above, only the nearest lists of an inverted file are searched
-PROBES = 4  # of those lists
-TRAINING_MARKS_MAX = 200_000
-SAMPLED = 256  # of so many marks one
-CROWD = 100  # neighbours on average
-IMAGES_AT_ONCE = 512
+MIRRORED_AT_ONCE = 1_000_000
 
 
 def mark_pairs(
-    counts: NDArray[np.int64], marks: Features, *, turned: bool, asking: Asking = None
+    counts: NDArray[np.int64],
+    marks: Features,
+    *,
+    turned: bool,
+    asking: Asking = None,
+    told: Told = lambda *_: None,
 ) -> Iterator[Candidates]:
     """Yield the pairs of rows of which one shows part of the other.
 
     counts: how many of the marks each row has, in their order. Turned pictures need no search of their own;
-    mirrored ones do, and are looked for when `turned`.
+    mirrored ones do, and are looked for when `turned`. Raises OSError when the disk is full.
     """
-    if len(marks) < 2:
-        return
-    owner = np.repeat(np.arange(len(counts)), counts)
-    ends = np.cumsum(counts)
-    index = _index(np.ascontiguousarray(marks["code"]))
-    search = _Search(index, marks, owner, len(counts), _distance_max(len(marks)))
-    queried = np.arange(len(counts)) if asking is None else asking
-    for start in range(0, len(queried), IMAGES_AT_ONCE):
-        images = queried[start : start + IMAGES_AT_ONCE]
-        rows = np.concatenate([np.arange(ends[image] - counts[image], ends[image]) for image in images])
-        for seen in (marks[rows], mirrored(marks[rows])) if turned else (marks[rows],):
-            if len(rows):
-                yield search.candidates(seen, owner[rows])
+    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    voting = _Voting(marks, owner, len(counts))
+    for first, second in near_rows(_codes(marks, owner, turned=turned, asking=asking), told=told):
+        yield voting.candidates(first, second)
+
+
+def _codes(marks: Features, owner: NDArray[np.int32], *, turned: bool, asking: Asking) -> Codes:
+    """Give the codes to be joined: those of all marks, and behind them those of their mirror images."""
+    parts = [np.ascontiguousarray(marks["code"])]
+    if turned:
+        parts += [
+            np.ascontiguousarray(mirrored(marks[start : start + MIRRORED_AT_ONCE])["code"])
+            for start in range(0, len(marks), MIRRORED_AT_ONCE)
+        ]
+    copies = 2 if turned else 1
+    words = np.concatenate(parts).view(np.uint64)
+    asks = None if asking is None else np.tile(np.isin(owner, asking), copies)
+    return Codes(words, np.tile(owner, copies), _distance_max(len(marks)), len(marks), asks)
 
 
 def _distance_max(marks: int) -> int:
     return next((bits for until, bits in DISTANCES_MAX if marks <= until), DISTANCE_MAX_BEYOND)
 
 
-def _index(codes: NDArray[np.uint8]) -> Any:
-    import faiss
-
-    flat: Any = faiss.IndexBinaryFlat(CODE_BITS)
-    if len(codes) <= EXACT_UNTIL:
-        flat.add(codes)
-        return flat
-    lists = int(2 * np.sqrt(len(codes)))
-    index: Any = faiss.IndexBinaryIVF(flat, CODE_BITS, lists)
-    index.cp.niter = 5
-    index.cp.min_points_per_centroid = 1  # fewer are enough here, and FAISS would print a warning
-    sample = min(len(codes), 40 * lists, TRAINING_MARKS_MAX)
-    index.train(codes[np.sort(np.random.default_rng(0).choice(len(codes), sample, replace=False))])
-    index.add(codes)
-    index.nprobe = PROBES
-    index.own_fields = False
-    index.referenced = flat  # FAISS does not keep what Python lets go
-    return index
-
-
 @dataclass(frozen=True)
-class _Search:
-    """All marks, and what finds those near to given ones."""
+class _Voting:
+    """All marks, and the pictures they are in."""
 
-    index: Any
     marks: Features
-    owner: NDArray[np.int64]  # the image of each mark
+    owner: NDArray[np.int32]
     images: int
-    distance_max: int
 
-    def candidates(self, seen: Features, seen_in: NDArray[np.int64]) -> Candidates:
-        """Let the marks seen in some images vote for the images of their neighbours."""
-        mine, theirs, distances = self._near(np.ascontiguousarray(seen["code"]))
-        other = np.flatnonzero(seen_in[mine] != self.owner[theirs])
-        other = other[nearest_of_each(mine[other], distances[other], NEIGHBOURS)]
-        mine, theirs = mine[other], theirs[other]
-        pairs = seen_in[mine] * self.images + self.owner[theirs]
-        voted, votes = _count_votes(pairs, seen[mine], self.marks[theirs])
-        one, two = np.divmod(voted[votes >= VOTES_MIN], self.images)
+    def candidates(self, first: Rows, second: Rows) -> Candidates:
+        """Let marks that are near each other vote for their pictures; mirrored ones come behind all."""
+        straight = second < len(self.marks)
+        voted = [np.empty(0, np.int64)]
+        if straight.any():
+            voted.append(self._voted(self.marks[second[straight]], first[straight], second[straight]))
+        if not straight.all():
+            second = second[~straight] - len(self.marks)
+            voted.append(self._voted(mirrored(self.marks[second]), first[~straight], second))
+        one, two = np.divmod(np.concatenate(voted), self.images)
         return unmeasured(np.minimum(one, two), np.maximum(one, two))
 
-    def _near(
-        self, codes: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Give the rows of codes and of marks that are near each other, and by how many bits.
+    def _voted(self, seen: Features, first: Rows, second: Rows) -> Rows:
+        """Give the pairs of pictures with enough votes, as numbers; seen: the second marks."""
+        found = self.marks[first]
+        pairs = self.owner[second].astype(np.int64) * self.images + self.owner[first]
+        near = _often(pairs)
+        if np.bincount(first[near] - first[0]).max(initial=0) > NEIGHBOURS:
+            distances = np.bitwise_count(seen["code"][near] ^ found["code"][near]).sum(axis=1)
+            near = near[nearest_of_each(first[near], distances.astype(np.float32), NEIGHBOURS)]
+        voted, votes = _count_votes(pairs[near], seen[near], found[near])
+        return voted[votes >= VOTES_MIN]
 
-        All that are near are had sooner than the nearest few; but where a mark is on each of 100,000
-        screenshots, they would fill the memory; a sample tells.
-        """
-        below = self.distance_max + 1
-        lims, _, _ = self.index.range_search(np.ascontiguousarray(codes[::SAMPLED]), below)
-        if lims[-1] <= CROWD * (len(lims) - 1):
-            lims, distances, found = self.index.range_search(codes, below)
-            return np.repeat(np.arange(len(codes)), np.diff(lims.astype(np.int64))), found, distances
-        distances, found = self.index.search(codes, min(NEIGHBOURS, len(self.marks)))
-        row, nth = np.nonzero((distances < below) & (found >= 0))
-        return row, found[row, nth], distances[row, nth]
+
+def _often(pairs: Rows) -> Rows:
+    """Give the places of the pairs that are there often enough to be voted for; most are there by chance."""
+    order = np.argsort(pairs)
+    starts = np.flatnonzero(np.r_[True, np.diff(pairs[order]) != 0][: len(pairs)])
+    times = np.diff(np.r_[starts, len(pairs)])
+    return np.sort(order[np.repeat(times >= VOTES_MIN, times)])
 
 
 def _count_votes(

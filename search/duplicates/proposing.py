@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from indexer.records import Ids
 from indexer.store.library import LibraryReader
 
-from .candidates import CROWD_RATIO, SCENE_CROWD_RATIO, Candidates, equal_pairs, hash_pairs, vector_pairs
+from .candidates import (
+    CROWD_RATIO,
+    SCENE_CROWD_RATIO,
+    Candidates,
+    Told,
+    equal_pairs,
+    hash_pairs,
+    vector_pairs,
+)
 from .marks import mark_pairs
 from .records import Level
 from .spool import gather
@@ -30,21 +39,22 @@ def find_candidates(
     """
 
     def proposed() -> Iterator[Candidates]:
-        for what, found in (
-            ("comparing hashes", _by_hashes(reader, turned, asking)),
-            ("comparing pixels", _by_pixels(reader, asking)),
-            ("comparing marks", _by_marks(reader, turned, asking)),
-            ("comparing vectors", _by_vectors(reader, level, asking)),
-        ):
+        searches: dict[str, Callable[[Told], Iterator[Candidates]]] = {
+            "comparing hashes": lambda told: _by_hashes(reader, turned, asking, told),
+            "comparing pixels": lambda _: _by_pixels(reader, asking),
+            "comparing marks": lambda told: _by_marks(reader, turned, asking, told),
+            "comparing vectors": lambda told: _by_vectors(reader, level, asking, told),
+        }
+        for what, search in searches.items():
             progress(what, 0, 0)
-            yield from found
+            yield from search(partial(progress, what))
 
     return gather(proposed())
 
 
-def _by_hashes(reader: LibraryReader, turned: bool, asking: Ids | None) -> Iterator[Candidates]:
+def _by_hashes(reader: LibraryReader, turned: bool, asking: Ids | None, told: Told) -> Iterator[Candidates]:
     ids, hashes, quality = reader.fingerprints()
-    for part in hash_pairs(hashes, quality, turned=turned, asking=_rows_in(ids, asking)):
+    for part in hash_pairs(hashes, quality, turned=turned, asking=_rows_in(ids, asking), told=told):
         yield _named(part, ids)
 
 
@@ -54,16 +64,16 @@ def _by_pixels(reader: LibraryReader, asking: Ids | None) -> Iterator[Candidates
         yield _named(part, ids)
 
 
-def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None) -> Iterator[Candidates]:
+def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None, told: Told) -> Iterator[Candidates]:
     ids, counts, marks = reader.local_features()
-    for part in mark_pairs(counts, marks, turned=turned, asking=_rows_in(ids, asking)):
+    for part in mark_pairs(counts, marks, turned=turned, asking=_rows_in(ids, asking), told=told):
         yield _named(part, ids)
 
 
-def _by_vectors(reader: LibraryReader, level: Level, asking: Ids | None) -> Iterator[Candidates]:
+def _by_vectors(reader: LibraryReader, level: Level, asking: Ids | None, told: Told) -> Iterator[Candidates]:
     ids, vectors = reader.embeddings(reader.default_encoder())
     ratio = SCENE_CROWD_RATIO if level is Level.SIMILAR else CROWD_RATIO
-    for part in vector_pairs(vectors, ratio=ratio, asking=_rows_in(ids, asking)):
+    for part in vector_pairs(vectors, ratio=ratio, asking=_rows_in(ids, asking), told=told):
         yield _named(part, ids)
 
 

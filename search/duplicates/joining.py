@@ -1,0 +1,187 @@
+"""Joining: all pairs of codes that differ in few bits, by sorting them instead of searching for each.
+
+Codes that differ in few bits are equal in many a choice of their bits (bit sampling: Indyk and Motwani 1998,
+Approximate nearest neighbors, STOC). For each of 32 choices the codes are sorted by the chosen bits, and
+those next to each other are compared in full. Forty-eight million codes take minutes, where an index of lists
+that is asked for each of them takes an hour.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+CODE_WORDS = 2  # of 64 bits
+CHOICES = 32  # of bits, each other ones
+BITS_BEYOND = 4  # more than would tell chance codes apart: those of real pictures crowd
+WINDOW = 64  # each is compared with so many that follow it, at most
+PAIRS_PER_ROW = 2  # found by one choice on average at most, where there are very many rows
+PAIRS_MIN = 20_000_000  # found by one choice: so many are no crowd yet
+ROWS_AT_ONCE = 1 << 18  # the codes of so many stay in the cache of a processor
+PIECE_ROWS = 1 << 17
+IN_MEMORY_MAX = 16_000_000  # pairs of 8 bytes; beyond, they go to temporary files
+
+Words = NDArray[np.uint64]  # (n, CODE_WORDS)
+Keys = NDArray[np.uint64]  # pairs: the smaller row in the upper half, the larger in the lower
+Rows = NDArray[np.int64]
+
+_LOWER = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+# Odd numbers without a pattern: multiplying by them spreads the chosen bits over the upper half.
+_SPREAD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What is joined."""
+
+    words: Words
+    owner: NDArray[np.int32]  # (n,) pairs of one owner are not wanted; rising up to `first_until`
+    distance_max: int  # bits
+    first_until: int  # rows from here on are paired with rows before it only, not with each other
+    asking: NDArray[np.bool_] | None = None  # (n,) pairs without any of these are not wanted; None: all
+
+
+def near_rows(
+    codes: Codes, *, told: Callable[[int, int], None] = lambda *_: None
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the pairs of rows found, each once, first < second, in the order of the first.
+
+    All pairs whose first has one owner are in one piece. Pairs that differ in few bits are found nearly all,
+    those at the bar mostly; in a crowd of equal codes each finds some of the others.
+    """
+    if len(codes.words) < 2:
+        return
+    gathered = _Gathered()
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for nth, mask in enumerate(_choices(len(codes.words))):
+            order = _sorted_by(codes, mask)
+            starts = range(0, len(order), ROWS_AT_ONCE)
+            for found in pool.map(partial(_near_in_order, codes, order, again=nth > 0), starts):
+                gathered.add(found)
+            told(nth + 1, CHOICES)
+    yield from _pieces(gathered, codes)
+
+
+def _choices(rows: int) -> Words:
+    """Choose bits, the same ones each time; (CHOICES, CODE_WORDS) masks."""
+    chance = np.random.default_rng(0)
+    bits = min(64 * CODE_WORDS, int(np.ceil(np.log2(rows))) + BITS_BEYOND)
+    chosen = np.zeros((CHOICES, 64 * CODE_WORDS), np.uint8)
+    for mask in chosen:
+        mask[chance.permutation(len(mask))[:bits]] = 1
+    return np.asarray(np.packbits(chosen, axis=1).view(np.uint64))
+
+
+def _sorted_by(codes: Codes, mask: NDArray[np.uint64]) -> Keys:
+    """Give a hash of the chosen bits (upper half) and the row (lower half) of each, in order."""
+    hashes: Keys = (codes.words[:, 0] & mask[0]) * _SPREAD[0]
+    hashes ^= hashes >> _HALF
+    hashes += (codes.words[:, 1] & mask[1]) * _SPREAD[1]
+    hashes ^= hashes >> _HALF
+    hashes *= _SPREAD[0]
+    hashes &= ~_LOWER
+    hashes |= np.arange(len(hashes), dtype=np.uint64)
+    if codes.asking is not None:
+        hashes = hashes[_may_meet(hashes, codes.asking)]
+    hashes.sort()
+    return hashes
+
+
+def _may_meet(hashes: Keys, asking: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which rows have the chosen bits of an asking one, or seem to."""
+    bits = np.uint64(26)
+    wanted = np.zeros(1 << int(bits), np.bool_)
+    wanted[hashes[asking] >> (np.uint64(64) - bits)] = True
+    return np.asarray(wanted[hashes >> (np.uint64(64) - bits)], np.bool_)
+
+
+def _near_in_order(codes: Codes, order: Keys, start: int, *, again: bool) -> Keys:
+    """Compare some of the sorted rows with those that follow them; again: not the first choice of bits."""
+    part = order[start : start + ROWS_AT_ONCE + WINDOW]
+    rows = (part & _LOWER).astype(np.int64)
+    chosen = (part >> _HALF).astype(np.uint32)
+    words = codes.words[rows]
+    most = max(PAIRS_PER_ROW * len(part), PAIRS_MIN * len(part) // len(order))
+    found: list[Keys] = []
+    alike = np.arange(min(ROWS_AT_ONCE, len(part)))
+    for step in range(1, WINDOW + 1):
+        alike = alike[: np.searchsorted(alike, len(part) - step)]
+        alike = alike[chosen[alike + step] == chosen[alike]]
+        if not len(alike) or sum(map(len, found)) > most:
+            break
+        differing = np.bitwise_count(words[alike] ^ words[alike + step])
+        distance = differing[:, 0] + differing[:, 1]  # ten times as quick as a sum over so short an axis
+        near = distance <= codes.distance_max
+        if again:
+            near &= distance > 0  # equal codes have met
+        found.append(_wanted(codes, rows[alike[near]], rows[alike[near] + step]))
+    return np.concatenate([np.empty(0, np.uint64), *found])
+
+
+def _wanted(codes: Codes, one: Rows, other: Rows) -> Keys:
+    first, second = np.minimum(one, other), np.maximum(one, other)
+    wanted = (codes.owner[first] != codes.owner[second]) & (first < codes.first_until)
+    if codes.asking is not None:
+        wanted &= codes.asking[first] | codes.asking[second]
+    first, second = first[wanted].astype(np.uint64), second[wanted].astype(np.uint64)
+    return np.asarray(first << _HALF | second, np.uint64)
+
+
+class _Gathered:
+    """Pairs found so far: in memory, or as sorted runs in temporary files when there are many."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Keys] = []
+        self._runs: list[Keys] = []
+
+    def add(self, found: Keys) -> None:
+        """Take some more, in any order."""
+        self._waiting.append(found)
+        if sum(map(len, self._waiting)) > IN_MEMORY_MAX:
+            self._waiting = [_distinct(self._waiting)]  # many choices find the same pair
+            if len(self._waiting[0]) > IN_MEMORY_MAX // 2:
+                self._runs.append(_written(self._waiting.pop()))
+
+    def runs(self) -> list[Keys]:
+        """Give all, each run in order."""
+        return [*self._runs, _distinct(self._waiting)]
+
+
+def _distinct(parts: Sequence[Keys]) -> Keys:
+    """Join them in order, each once; sorting is several times as quick as np.unique, which hashes."""
+    pairs = np.concatenate([np.empty(0, np.uint64), *parts])
+    pairs.sort()
+    return np.asarray(pairs[np.r_[True, pairs[1:] != pairs[:-1]][: len(pairs)]], np.uint64)
+
+
+def _written(pairs: Keys) -> Keys:
+    with tempfile.TemporaryFile(prefix="sightline-marks-") as file:
+        file.write(pairs.tobytes())
+        file.flush()
+        return np.memmap(file, np.uint64, "r")  # stays when the file is closed, which goes with it
+
+
+def _pieces(gathered: _Gathered, codes: Codes) -> Iterator[tuple[Rows, Rows]]:
+    runs = gathered.runs()
+    for start, end in _spans(codes):
+        ends = [np.searchsorted(run, np.array([start, end], np.uint64) << _HALF) for run in runs]
+        pairs = _distinct([run[a:b] for run, (a, b) in zip(runs, ends, strict=True)])
+        if len(pairs):
+            yield (pairs >> _HALF).astype(np.int64), (pairs & _LOWER).astype(np.int64)
+
+
+def _spans(codes: Codes) -> Iterator[tuple[int, int]]:
+    """Cut the first rows where an owner ends."""
+    owner = codes.owner[: codes.first_until]
+    start = 0
+    while start < len(owner):
+        last = owner[min(start + PIECE_ROWS, len(owner)) - 1]
+        end = int(np.searchsorted(owner, last, side="right"))
+        yield start, end
+        start = end
