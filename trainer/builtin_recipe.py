@@ -81,6 +81,7 @@ class Round:
     unlocked: tuple[int, int, int]
     least_area: float  # of a picture, that a crop keeps
     asks_for_words: bool  # single words are queries too
+    mixed: float = 0.0  # share of the images that show part of another
 
     def size(self, step: int) -> int:
         """Give the side in pixels at step 0, 1, ... of the round."""
@@ -108,12 +109,43 @@ ROUNDS = (
 TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
 TAUGHT_SEED = SEED + 4
 
-# The image tower learns to see at the shipped size.
-SHARPER = Round(
-    1200, 2e-3, ((64, 0.30), (80, 0.75), (96, 1.0)), 1.0, (72, 28, 156), (72, 28, 156), 0.30, True
+
+@dataclass(frozen=True)
+class ImageRound:
+    """A round in which the image tower learns by itself, from the texts as they are."""
+
+    name: str
+    this: Round
+    seed: int
+    share: float  # of the way to the weights that learned
+
+
+IMAGE_ROUNDS = (
+    # The image tower learns to see at the shipped size.
+    ImageRound(
+        "sharp",
+        Round(1200, 2e-3, ((64, 0.30), (80, 0.75), (96, 1.0)), 1.0, (72, 28, 156), (72, 28, 156), 0.30, True),
+        SEED + 5,
+        share=0.7,
+    ),
+    # By now each photo is known by heart; mixed ones are new.
+    ImageRound(
+        "mixed",
+        Round(
+            2200,
+            3e-3,
+            ((64, 0.40), (80, 0.75), (96, 1.0)),
+            1.0,
+            (72, 28, 156),
+            (72, 28, 156),
+            0.30,
+            True,
+            mixed=0.6,
+        ),
+        SEED + 6,
+        share=0.7,
+    ),
 )
-SHARPER_SEED = SEED + 5
-SHARPER_SHARE = 0.7  # of the way to the weights that learned
 
 
 def model_config() -> dict[str, Any]:
@@ -226,14 +258,13 @@ class Run:
         """Where the model is as the taught round left it."""
         return self.folder / "finished.pt"
 
-    @property
-    def sharper_file(self) -> Path:
-        """Where the model is after the last round."""
-        return self.folder / "sharp.pt"
+    def _file_after(self, rounds: Sequence[ImageRound]) -> Path:
+        return self.folder / f"{rounds[-1].name}.pt" if rounds else self.finished_file
 
     def finished(self) -> nn.Module:
         """Give the model as it shall be shipped."""
-        for file in (self.sharper_file, self.finished_file):
+        for rounds in range(len(IMAGE_ROUNDS), -1, -1):
+            file = self._file_after(IMAGE_ROUNDS[:rounds])
             if file.exists():
                 self.learner.model.load_state_dict(load_state(file)["model"])
                 return self.learner.model.eval()  # type: ignore[no-any-return]
@@ -331,31 +362,31 @@ class Run:
             {"model": learner.model.state_dict(), "word_head": learner.word_head.state_dict()},
         )
 
-    def learn_sharper(self, this: Round) -> None:
-        """Learn to see at a larger size, and blend; done once, after the taught round.
+    def learn_images(self, rounds: Sequence[ImageRound]) -> None:
+        """Let the image tower learn by itself after the taught round; each round is done once."""
+        for done in range(len(rounds)):
+            file = self._file_after(rounds[: done + 1])
+            if not file.exists():
+                self._learn_and_blend(rounds[done], self._file_after(rounds[:done]), file)
 
-        A network of convolutions takes any size, but what it knows has one: shown larger pictures without
-        learning it finds less.
-        """
-        if self.sharper_file.exists():
-            return
+    def _learn_and_blend(self, image_round: ImageRound, came_from: Path, file: Path) -> None:
         learner = self.learner
-        taught = load_state(self.finished_file)
-        learner.model.load_state_dict(taught["model"])
-        learner.word_head.load_state_dict(taught["word_head"])
+        known = load_state(came_from)
+        learner.model.load_state_dict(known["model"])
+        learner.word_head.load_state_dict(known["word_head"])
         before = copy.deepcopy(learner.model)
         texts = RememberedTexts(learner, self.tokenizer, self.data.learned_from, self.words.texts)
         dimension = learner.model.text.text_projection.shape[1]
         turn = nn.Linear(dimension, dimension, bias=False)
         nn.init.eye_(turn.weight)
-        self._learn_images(
-            this, ImageLearner(learner, turn, texts, weight_decay=WEIGHT_DECAY), "sharper", SHARPER_SEED
-        )
+        images = ImageLearner(learner, turn, texts, weight_decay=WEIGHT_DECAY)
+        self._learn_images(image_round.this, images, f"{image_round.name}-round", image_round.seed)
         after = learner.finished()
-        blend_images(before, after, SHARPER_SHARE)
+        blend_images(before, after, image_round.share)
         after.visual.load_state_dict(before.visual.state_dict())
         learner.model = after
-        save_state(self.sharper_file, {"model": after.state_dict()})
+        word_head = learner.word_head.state_dict()
+        save_state(file, {"model": after.state_dict(), "word_head": word_head})
 
     def _learn_images(self, this: Round, images: ImageLearner, name: str, seed: int) -> None:
         file, data = self.folder / f"{name}.pt", self._data_for(this)
@@ -366,6 +397,7 @@ class Run:
             seed=seed,
             first_step=start.step,
             least_area=this.least_area,
+            mixed=this.mixed,
         )
 
         def loss_of(batch: Batch) -> Tensor:
@@ -471,7 +503,7 @@ def main() -> None:
         run.learn_captions(TEXT_STEPS)
     run.learn_pairs(ROUNDS)
     run.learn_taught(TAUGHT, SentenceTeacher())
-    run.learn_sharper(SHARPER)
+    run.learn_images(IMAGE_ROUNDS)
     export(data, arguments.run)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from .batches import TRAINING_TEMPLATES, Batch
 from .kinds import kinds_of
-from .losses import multi_positive_contrastive, spread_cross_entropy, weighted_contrastive
+from .losses import belonging, spread_cross_entropy, weighted_contrastive
 from .pairs import PairSet
 
 LENGTH_PARTS = 3  # captions are twice as long as names: halves the cost of the text side
@@ -128,19 +128,16 @@ class Learner(nn.Module):
             named = self.word_head(features)
         scale = self.model.logit_scale.clamp(max=LOG_SCALE_MAX).exp()
         images = functional.normalize(images.float(), dim=1)
-        loss = multi_positive_contrastive(
-            images,
-            functional.normalize(mapped.float(), dim=1),
-            batch.image_keys.to(device),
-            batch.text_keys.to(device),
-            scale,
-        )
-        loss = loss + WORD_LOSS_WEIGHT * spread_cross_entropy(named.float(), words.to(device))
-        return loss if queries is None else loss + self._query_loss(images, queries, scale)
-
-    def _query_loss(self, images: Tensor, queries: WordQueries, scale: Tensor) -> Tensor:
+        logits = scale * images @ functional.normalize(mapped.float(), dim=1).T
+        belong = belonging(batch.image_keys, batch.text_keys).to(device)
+        loss = weighted_contrastive(logits, batch.targets(belong))
+        named_loss = spread_cross_entropy(named.float(), batch.targets(words.to(device)))
+        loss = loss + WORD_LOSS_WEIGHT * named_loss
+        if queries is None:
+            return loss
         found = functional.normalize(self.text_map(queries.texts), dim=1)
-        return weighted_contrastive(scale * images @ found.T, queries.weights.to(images.device))
+        asked_for = batch.targets(queries.weights.to(device))
+        return loss + weighted_contrastive(scale * images @ found.T, asked_for)
 
     def finished(self) -> Any:
         """Give a copy of the model with the text map folded into its projection, ready to encode."""

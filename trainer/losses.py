@@ -17,7 +17,12 @@ def multi_positive_contrastive(
     contrastive learning (Khosla et al. 2020, arXiv 2004.11362, equation 2).
     """
     logits = scale * image_vectors @ text_vectors.T
-    return weighted_contrastive(logits, (image_keys[:, None] == text_keys[None, :]).to(logits.dtype))
+    return weighted_contrastive(logits, belonging(image_keys, text_keys))
+
+
+def belonging(image_keys: Tensor, text_keys: Tensor) -> Tensor:
+    """Give (n, m) float32 weights: 1 where image and text have one key."""
+    return (image_keys[:, None] == text_keys[None, :]).float()
 
 
 def weighted_contrastive(logits: Tensor, positive: Tensor) -> Tensor:

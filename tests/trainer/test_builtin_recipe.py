@@ -2,6 +2,7 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from indexer.encoders.loading import load_encoder
 from trainer.builtin_data import read_data
 from trainer.builtin_recipe import (
     CONFIG_FILE,
+    IMAGE_ROUNDS,
     ROUNDS,
-    SHARPER,
     TAUGHT,
     Round,
     Run,
@@ -30,6 +31,7 @@ NAMES = {"n1": "goldfish, Carassius auratus", "n2": "tabby, tabby cat", "n3": "b
 IMAGES = (8, 4, 8)
 FIRST = Round(3, 1e-3, ((32, 0.5), (64, 1.0)), 0.5, IMAGES, IMAGES, 0.5, asks_for_words=False)
 SECOND = Round(2, 1e-3, ((32, 1.0),), 0.5, IMAGES, IMAGES, 0.3, asks_for_words=True)
+EVERY_ROUND = (*ROUNDS, TAUGHT, *(each.this for each in IMAGE_ROUNDS))
 
 
 def picture(seed: int) -> bytes:
@@ -80,7 +82,7 @@ def test_what_is_measured_is_never_trained_on(data_folder: Path) -> None:
 def test_rounds_of_small_pictures_draw_from_smaller_sources(data_folder: Path, tmp_path: Path) -> None:
     """Scaled down from far, crops would be full of moiré."""
     run = Run(read_data(data_folder), tmp_path / "run")
-    sides = {this.largest: run._data_for(this).captioned.pixels.shape[1] for this in (*ROUNDS, SHARPER)}
+    sides = {this.largest: run._data_for(this).captioned.pixels.shape[1] for this in EVERY_ROUND}
     assert sides == {64: 80, 96: 112}
 
 
@@ -124,9 +126,12 @@ def test_the_last_two_rounds_end_in_a_model_that_is_exported(
     assert (tmp_path / "run/finished.pt").exists()
     after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
     assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
-    Run(run.data, tmp_path / "run").learn_sharper(SECOND)
-    sharper = Run(run.data, tmp_path / "run").finished()
-    assert any(not torch.equal(sharper.visual.state_dict()[name], tensor) for name, tensor in after.items())
+    shortened = [replace(each, this=replace(SECOND, mixed=each.this.mixed)) for each in IMAGE_ROUNDS]
+    for rounds in (1, len(shortened)):
+        before, learning = after, Run(run.data, tmp_path / "run")
+        learning.learn_images(shortened[:rounds])
+        after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
+        assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
 def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) -> None:
@@ -136,11 +141,12 @@ def test_a_run_that_has_ended_learns_no_more(data_folder: Path, tmp_path: Path) 
     assert run.progress.step == 3
 
 
-@pytest.mark.parametrize("this", [*ROUNDS, TAUGHT, SHARPER])
+@pytest.mark.parametrize("this", EVERY_ROUND)
 def test_every_step_of_a_round_has_a_size_and_pictures_grow(this: Round) -> None:
     sizes = [this.size(step) for step in range(this.steps)]
     assert sizes == sorted(sizes)
 
 
 def test_the_last_round_ends_at_the_shipped_size() -> None:
-    assert SHARPER.size(SHARPER.steps - 1) == model_config()["vision_cfg"]["image_size"]
+    last = EVERY_ROUND[-1]
+    assert last.size(last.steps - 1) == model_config()["vision_cfg"]["image_size"]
