@@ -25,10 +25,10 @@ from indexer.encoders.patch_head import load_head
 from search.regions_pacl import TEMPERATURE
 from trainer.examples import Example, open_image
 from trainer.pacl import embedder_of, scores_of_all
+from trainer.patches import keep_patches
 from trainer.questions import ClassQuestions, ask_for_classes
 from trainer.sources import read_examples
 from trainer.tuning.images import Images
-from trainer.tuning.patches import keep_patches
 from trainer.tuning.trainee import Trainee
 from trainer.tuning.validation import Score, Validation
 

@@ -1,20 +1,27 @@
 """Comparison: several models measured on the same examples."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from indexer.encoders.base import Encoder
+from indexer.encoders.dense import PatchEncoder
 from indexer.errors import PairsInvalid, UsageError
 from indexer.records import EncoderCard, Vectors
+from search.regions_pacl import TEMPERATURE
 
 from .bootstrap import Draws, Estimate, MedianRank, Resampled, draw_images, resample
 from .embedding import Embedded, Progress, embed_images, embed_texts
 from .evaluate import Measured, class_figures, class_vectors, label_ranks, retrieval_figures
 from .examples import Example
-from .metrics import Answers, Links, ask
+from .metrics import Answers, Links, ask_scores
 from .questions import CaptionQuestions, ClassQuestions, Rows, ask_for_captions, ask_for_classes
+from .scoring import Cosines, Scorer, WithParts
 from .templates import ENSEMBLE, prompts
 
 # Of fewer images the intervals come out too narrow, so that a lucky model would be called the better one.
@@ -71,25 +78,33 @@ class Comparison:
 
 
 def compare(
-    examples: Sequence[Example], encoders: Sequence[Encoder], choices: Choices, progress: Progress
+    examples: Sequence[Example],
+    encoders: Sequence[Encoder],
+    choices: Choices,
+    progress: Progress,
+    *,
+    parts: Sequence[PatchEncoder] = (),
 ) -> Comparison:
     """Measure models on the same examples: retrieval by captions, or classes where images have labels.
 
-    An image that cannot be read is left out for all models. Raises PairsInvalid for examples that ask
-    nothing, EncoderError for a model that gives no numbers.
+    parts: for each encoder its patches; each is then measured by whole images, and by their parts too. An
+    image that cannot be read is left out for all models. Raises PairsInvalid for examples that ask nothing,
+    EncoderError for a model that gives no numbers, UsageError for a probe and parts at once.
     """
+    if parts and choices.probe_train:
+        raise UsageError("a linear probe asks no words, which parts are compared with; leave one of them out")
     _Asked.of(examples, choices)  # what is off is said before an hour of encoding
     models: list[ModelAnswers] = []
     readable = tuple(examples)
     unreadable: list[tuple[str, str]] = []
-    for encoder in encoders:
+    for nth, encoder in enumerate(encoders):
         embedded = embed_images(encoder, readable, f"images, {encoder.card.name}", progress)
         if embedded.unreadable and models:
             raise PairsInvalid(None, f"{embedded.unreadable[0][0]} changed meanwhile; start again")
         unreadable += embedded.unreadable
         readable = embedded.examples
         asked = _Asked.of(readable, choices)
-        models.append(_measure(encoder, embedded, asked, choices, progress))
+        models += _measure(encoder, embedded, asked, choices, progress, parts[nth] if parts else None)
     progress("intervals", 0, 0)
     figures = _figures(models, draw_images(len(readable), seed=choices.seed))
     notes = tuple(_notes(asked, len(readable), choices))
@@ -118,37 +133,86 @@ class _Asked:
 
 
 def _measure(
-    encoder: Encoder, embedded: Embedded, asked: _Asked, choices: Choices, progress: Progress
-) -> ModelAnswers:
+    encoder: Encoder,
+    embedded: Embedded,
+    asked: _Asked,
+    choices: Choices,
+    progress: Progress,
+    parts: PatchEncoder | None,
+) -> Iterator[ModelAnswers]:
+    """Yield what a model answers, and what it answers by parts."""
     card, pace = encoder.card, embedded.images_per_second
+    whole = Cosines(embedded.vectors, _text_vectors(encoder, asked, choices, progress))
     if asked.captions is not None:
-        texts = embed_texts(encoder, asked.captions.texts, f"captions, {card.name}", progress)
-        return _retrieve(card, pace, embedded.vectors, texts, asked.captions)
+        yield _retrieve(card, pace, whole, asked.captions)
+    else:
+        assert asked.classes is not None
+        answers, figures = _classify(whole, asked.classes)
+        if choices.probe_train:
+            ranks = _probe(encoder, embedded.vectors, asked.classes, choices, progress)
+            figures += class_figures("linear probe", ranks, len(asked.classes.labels))
+        yield ModelAnswers(card, pace, tuple(figures), classes=answers)
+    if parts is not None:
+        yield _measure_parts(card, pace, whole, embedded.examples, asked, parts, progress)
+
+
+def _measure_parts(
+    card: EncoderCard,
+    pace: float,
+    whole: Cosines,
+    examples: Sequence[Example],
+    asked: _Asked,
+    encoder: PatchEncoder,
+    progress: Progress,
+) -> ModelAnswers:
+    """Tell what a model answers by parts too; pace: of whole images."""
+    from .patches import keep_patches  # torch, which whole images may do without
+
+    named = replace(card, name=f"{card.name}, with parts")
+    temperature = encoder.head.card.temperature if encoder.head else TEMPERATURE
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="sightline-parts-") as folder:
+        tell = partial(progress, f"parts of images, {card.name}")
+        patches = keep_patches(encoder, examples, Path(folder) / "patches", tell)
+        seconds = len(examples) / pace + time.perf_counter() - began
+        pace = len(examples) / seconds
+        progress(f"comparing parts, {card.name}", 0, 0)
+        scorer = WithParts(whole, patches, temperature)
+        if asked.captions is not None:
+            return _retrieve(named, pace, scorer, asked.captions)
+        assert asked.classes is not None
+        answers, figures = _classify(scorer, asked.classes)
+        return ModelAnswers(named, pace, tuple(figures), classes=answers)
+
+
+def _text_vectors(encoder: Encoder, asked: _Asked, choices: Choices, progress: Progress) -> Vectors:
+    """Encode the captions, or the names of classes in their sentences."""
+    name = encoder.card.name
+    if asked.captions is not None:
+        return embed_texts(encoder, asked.captions.texts, f"captions, {name}", progress)
     assert asked.classes is not None
     written = prompts(asked.classes.names, choices.templates)
-    vectors = embed_texts(encoder, written, f"class names, {card.name}", progress)
-    own = asked.classes.own
-    links = Links(np.arange(len(own)), own)
-    answers = ask(embedded.vectors, class_vectors(vectors, len(choices.templates)), links)
-    figures = class_figures("zero-shot", answers.ranks, len(asked.classes.labels))
-    if choices.probe_train:
-        ranks = _probe(encoder, embedded.vectors, asked.classes, choices, progress)
-        figures += class_figures("linear probe", ranks, len(asked.classes.labels))
-    return ModelAnswers(card, pace, tuple(figures), classes=answers)
+    vectors = embed_texts(encoder, written, f"class names, {name}", progress)
+    return class_vectors(vectors, len(choices.templates))
 
 
-def _retrieve(
-    card: EncoderCard, pace: float, images: Vectors, texts: Vectors, asked: CaptionQuestions
-) -> ModelAnswers:
+def _classify(scorer: Scorer, asked: ClassQuestions) -> tuple[Answers, list[Measured]]:
+    links = Links(np.arange(len(asked.own)), asked.own)
+    answers = ask_scores(scorer.of_images, len(asked.own), len(asked.labels), links)
+    return answers, class_figures("zero-shot", answers.ranks, len(asked.labels))
+
+
+def _retrieve(card: EncoderCard, pace: float, scorer: Scorer, asked: CaptionQuestions) -> ModelAnswers:
     back = asked.links.reversed
-    of_texts, of_images = ask(texts, images, asked.links), ask(images, texts, back)
+    n, texts = len(back.rights), len(asked.texts)
+    of_texts = ask_scores(scorer.of_texts, texts, n, asked.links)
+    of_images = ask_scores(scorer.of_images, n, texts, back)
     of_captions = Answers(of_texts.ranks[asked.text_of], of_texts.nearest[asked.text_of])
-    n = len(images)
     rights = asked.links.rights[asked.text_of]
     figures = [
         *retrieval_figures("text to image", of_captions.ranks, rights, asked.owners, images=n, candidates=n),
         *retrieval_figures(
-            "image to text", of_images.ranks, back.rights, np.arange(n), images=n, candidates=len(texts)
+            "image to text", of_images.ranks, back.rights, np.arange(n), images=n, candidates=texts
         ),
     ]
     return ModelAnswers(card, pace, tuple(figures), texts=of_captions, images=of_images)

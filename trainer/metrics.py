@@ -1,6 +1,6 @@
 """Metrics: where the right answers rank among all answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +52,27 @@ def ask(queries: Vectors, answers: Vectors, links: Links) -> Answers:
 
     The rank of a query is that of its best right answer among that one and all wrong ones: its other right
     answers are not in the way. Ties count against us: a wrong answer that scores as high comes before.
-    Raises EncoderError for vectors that are no numbers, which would rank first everywhere.
+    Raises EncoderError for vectors that are no numbers.
     """
-    for vectors in (queries, answers):
-        if not np.isfinite(vectors).all():
-            raise EncoderError("the model gives vectors that are no numbers (NaN); its weights are damaged")
-    ranks = np.empty(len(queries), dtype=np.int64)
-    nearest = np.empty(len(queries), dtype=np.int64)
-    for rows in _blocks(len(queries), len(answers)):
-        ranks[rows], nearest[rows] = _ask_block(queries[rows], answers, _within(links, rows))
+    check_numbers(queries)
+    check_numbers(answers)
+    return ask_scores(lambda rows: queries[rows] @ answers.T, len(queries), len(answers), links)
+
+
+def check_numbers(vectors: Vectors) -> None:
+    """Raise EncoderError for vectors that are no numbers: they would rank first everywhere."""
+    if not np.isfinite(vectors).all():
+        raise EncoderError("the model gives vectors that are no numbers (NaN); its weights are damaged")
+
+
+def ask_scores(
+    scores_of: Callable[[slice], NDArray[np.float32]], queries: int, answers: int, links: Links
+) -> Answers:
+    """Rank answers by scores of any kind, as `ask` does; scores_of: some queries -> (rows, answers)."""
+    ranks = np.empty(queries, dtype=np.int64)
+    nearest = np.empty(queries, dtype=np.int64)
+    for rows in _blocks(queries, answers):
+        ranks[rows], nearest[rows] = ranked(scores_of(rows), _within(links, rows))
     return Answers(ranks, nearest)
 
 
@@ -88,12 +100,6 @@ def _blocks(count: int, width: int) -> Iterator[slice]:
 def _within(links: Links, rows: slice) -> Links:
     first, last = np.searchsorted(links.queries, (rows.start, rows.stop))
     return Links(links.queries[first:last] - rows.start, links.answers[first:last])
-
-
-def _ask_block(
-    queries: Vectors, answers: Vectors, links: Links
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return ranked(queries @ answers.T, links)
 
 
 def ranked(scores: NDArray[np.float32], links: Links) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from indexer.encoders.base import Encoder
+    from indexer.encoders.dense import PatchEncoder
     from trainer.comparison import Comparison
     from trainer.examples import Example
 
@@ -26,6 +27,7 @@ Examples:
   sightline eval pairs-test.csv --model builtin --model runs/parts
   sightline eval pairs-test.csv --model builtin --model runs/parts --html changes.html
   sightline eval birds/ --model runs/birds --templates templates.txt
+  sightline eval pairs-test.csv --parts
   sightline eval masks/ --regions --model builtin
   sightline eval birds-test/ --probe-train birds/ --json | jq '.figures[] | .name, .values'
 
@@ -37,6 +39,10 @@ named by class, or a library's .sightline folder. It must hold nothing that a mo
 Captions are measured by retrieval, each way: is the right picture (text) among the first 1, 5, 10, and
 at which rank does it stand. Images with classes are measured by naming them from the class names
 alone (zero-shot), and with --probe-train by a linear classifier on the vectors.
+
+\b
+With --parts each model is measured twice: as it is, and with the parts of each image compared too, as
+`sightline search --parts` does (PACL; through the model's head if it has one).
 
 \b
 In brackets: the 95 % interval, by drawing the images again a thousand times. A model is marked * when
@@ -75,6 +81,7 @@ docs/regions.md tells the figures.
 @click.option(
     "--probe-train", type=AnyPath(), metavar="PAIRS", help="Train a linear classifier on these images."
 )
+@click.option("--parts", is_flag=True, help="Measure each model by the parts of images, too (PACL).")
 @click.option("--regions", is_flag=True, help="PAIRS is a folder of photos with masks: where are things?")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws of images.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
@@ -89,6 +96,7 @@ def command(
     class_names: Path | None,
     templates: Path | None,
     probe_train: Path | None,
+    parts: bool,
     regions: bool,
     seed: int,
     device: str,
@@ -118,7 +126,9 @@ def command(
     for note in notes:
         show.remark(note)
     with progress() as update:
-        comparison = compare(examples, _load(names, device), choices, update)
+        encoders = _load(names, device)
+        patches = _load_patches([each.card.name for each in encoders], device) if parts else ()
+        comparison = compare(examples, encoders, choices, update, parts=patches)
     if as_json:
         show.json_lines([eval_table.as_dict(comparison, seed=seed)])
     else:
@@ -186,6 +196,14 @@ def _load(names: Sequence[str], device: str) -> "list[Encoder]":
     from .. import show
 
     return [load_encoder(name, device=device, notify=show.remark) for name in names]
+
+
+def _load_patches(names: Sequence[str], device: str) -> "list[PatchEncoder]":
+    from indexer.encoders.dense_loading import load_patch_encoder
+
+    from .. import show
+
+    return [load_patch_encoder(name, device=device, notify=show.remark) for name in names]
 
 
 def _print(comparison: "Comparison") -> None:

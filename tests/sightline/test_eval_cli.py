@@ -172,3 +172,24 @@ def test_a_probe_without_classes_is_refused(run: Run, pairs: Path, classes: Path
     done = run("eval", pairs, "--model", model, "--probe-train", classes / "train")
     assert done.returncode == 2
     assert b"--classes" in done.stderr
+
+
+def test_a_model_stands_beside_itself_with_parts(run: Run, pairs: Path):
+    done = run("eval", pairs, "--parts", "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    (said,) = map(json.loads, done.stdout.splitlines())
+    assert [model["name"] for model in said["models"]] == ["builtin", "builtin, with parts"]
+    assert all(len(figure["values"]) == 2 for figure in said["figures"])
+
+
+def test_class_folders_are_named_by_parts_too(run: Run, classes: Path):
+    done = run("eval", classes / "test", "--parts")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "zero-shot top-1" in done.stdout.decode()
+    assert "builtin, with parts" in done.stdout.decode()
+
+
+def test_a_probe_and_parts_at_once_are_refused(run: Run, classes: Path):
+    done = run("eval", classes / "test", "--parts", "--probe-train", classes / "train")
+    assert done.returncode == 2
+    assert b"leave one of them out" in done.stderr

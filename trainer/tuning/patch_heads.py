@@ -22,8 +22,8 @@ from search.regions_texts import SENTENCES
 from ..examples import Example
 from ..nouns import NamedThings, named_things
 from ..pacl import PatchEmbedder
+from ..patches import Patches, Tell, keep_patches
 from .aligning import Aligned, Material, align
-from .patches import Patches, Tell, keep_patches
 from .settings import Settings
 from .trainee import Trainee
 from .validation import Score, Validation

@@ -15,9 +15,9 @@ from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
 from indexer.errors import TrainingFailed, UsageError
 from trainer.examples import Example, ImagePlace
 from trainer.pacl import PatchEmbedder
+from trainer.patches import keep_patches
 from trainer.tuning.aligning import Material, align
 from trainer.tuning.learning import Moment
-from trainer.tuning.patches import keep_patches
 from trainer.tuning.running import Request, Summary, tune
 from trainer.tuning.settings import Method, Settings
 from trainer.tuning.trainee import Trainee

@@ -20,7 +20,7 @@ from indexer.encoders.dense import PatchEncoder, PatchGrid
 from indexer.errors import DiskFull
 from indexer.workers import usable_cores
 
-from ..examples import Example, open_image
+from .examples import Example, open_image
 
 GRID_MAX = 10  # cells a side
 AT_ONCE = 32  # images
