@@ -118,6 +118,7 @@ class ImageRound:
     this: Round
     seed: int
     share: float  # of the way to the weights that learned
+    text_share: float = 1.0  # the same for the matrix that turns the texts
 
 
 IMAGE_ROUNDS = (
@@ -132,7 +133,7 @@ IMAGE_ROUNDS = (
     ImageRound(
         "mixed",
         Round(
-            1900,
+            1600,
             3e-3,
             ((64, 0.40), (80, 0.75), (96, 1.0)),
             1.0,
@@ -143,7 +144,8 @@ IMAGE_ROUNDS = (
             mixed=0.6,
         ),
         SEED + 6,
-        share=0.7,
+        share=0.4,
+        text_share=0.4,
     ),
 )
 
@@ -384,6 +386,9 @@ class Run:
         after = learner.finished()
         blend_images(before, after, image_round.share)
         after.visual.load_state_dict(before.visual.state_dict())
+        with torch.no_grad():
+            texts_before, texts_after = before.text.text_projection, after.text.text_projection
+            texts_after.copy_(torch.lerp(texts_before, texts_after, image_round.text_share))
         learner.model = after
         word_head = learner.word_head.state_dict()
         save_state(file, {"model": after.state_dict(), "word_head": word_head})
