@@ -174,15 +174,14 @@ def _measure_parts(
     with tempfile.TemporaryDirectory(prefix="sightline-parts-") as folder:
         tell = partial(progress, f"parts of images, {card.name}")
         patches = keep_patches(encoder, examples, Path(folder) / "patches", tell)
-        seconds = len(examples) / pace + time.perf_counter() - began
-        pace = len(examples) / seconds
+        both = len(examples) / pace + time.perf_counter() - began  # seconds
         progress(f"comparing parts, {card.name}", 0, 0)
         scorer = WithParts(whole, patches, temperature)
         if asked.captions is not None:
-            return _retrieve(named, pace, scorer, asked.captions)
+            return _retrieve(named, len(examples) / both, scorer, asked.captions)
         assert asked.classes is not None
         answers, figures = _classify(scorer, asked.classes)
-        return ModelAnswers(named, pace, tuple(figures), classes=answers)
+        return ModelAnswers(named, len(examples) / both, tuple(figures), classes=answers)
 
 
 def _text_vectors(encoder: Encoder, asked: _Asked, choices: Choices, progress: Progress) -> Vectors:

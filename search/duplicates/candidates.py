@@ -17,7 +17,7 @@ from indexer.records import Vectors
 HASH_BITS = 256
 HASH_QUALITY_MIN = 50  # PDQ's own advice: below, a hash says little
 # Of 256 bits. PDQ's customary limit is 31, for those who do not look at the pictures; between 32 and 47 lie
-# small copies and, at a hash that is worked out for a turned picture, many more; and hardly a stranger.
+# edited and very small copies, those whose turned hash is worked out from the bits alone, and few strangers.
 HASH_DISTANCE_MAX = 47
 HASH_NEIGHBOURS_MAX = 100  # per image and turn
 EQUAL_NEIGHBOURS = 100  # per image, to each side

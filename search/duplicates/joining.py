@@ -2,11 +2,10 @@
 
 Codes that differ in few bits are equal in many a choice of their bits (bit sampling: Indyk and Motwani 1998,
 Approximate nearest neighbors, STOC). For each of 32 choices the codes are sorted by the chosen bits, and
-those next to each other are compared in full. Forty-eight million codes take minutes, where an index of lists
-that is asked for each of them takes an hour.
+those next to each other are compared in full; before that, by all bits, for the equal ones. Forty-eight
+million codes take minutes, where an index of lists that is asked for each of them takes an hour.
 """
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from indexer.workers import usable_cores
 
 CODE_WORDS = 2  # of 64 bits
 CHOICES = 32  # of bits, each other ones
@@ -58,22 +59,23 @@ def near_rows(
     if len(codes.words) < 2:
         return
     gathered = _Gathered()
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         for nth, mask in enumerate(_choices(len(codes.words))):
             order = _sorted_by(codes, mask)
             starts = range(0, len(order), ROWS_AT_ONCE)
-            for found in pool.map(partial(_near_in_order, codes, order, again=nth > 0), starts):
+            for found in pool.map(partial(_near_in_order, codes, order, equal=nth == 0), starts):
                 gathered.add(found)
-            told(nth + 1, CHOICES)
+            told(nth, CHOICES)
     yield from _pieces(gathered, codes)
 
 
 def _choices(rows: int) -> Words:
-    """Choose bits, the same ones each time; (CHOICES, CODE_WORDS) masks."""
+    """Choose all bits, and then some of them, the same ones each time; (1 + CHOICES, CODE_WORDS) masks."""
     chance = np.random.default_rng(0)
     bits = min(64 * CODE_WORDS, int(np.ceil(np.log2(rows))) + BITS_BEYOND)
-    chosen = np.zeros((CHOICES, 64 * CODE_WORDS), np.uint8)
-    for mask in chosen:
+    chosen = np.zeros((1 + CHOICES, 64 * CODE_WORDS), np.uint8)
+    chosen[0] = 1
+    for mask in chosen[1:]:
         mask[chance.permutation(len(mask))[:bits]] = 1
     return np.asarray(np.packbits(chosen, axis=1).view(np.uint64))
 
@@ -101,8 +103,11 @@ def _may_meet(hashes: Keys, asking: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(wanted[hashes >> (np.uint64(64) - bits)], np.bool_)
 
 
-def _near_in_order(codes: Codes, order: Keys, start: int, *, again: bool) -> Keys:
-    """Compare some of the sorted rows with those that follow them; again: not the first choice of bits."""
+def _near_in_order(codes: Codes, order: Keys, start: int, *, equal: bool) -> Keys:
+    """Compare some of the sorted rows with those that follow them; equal: only equal codes, else only others.
+
+    By a choice of bits equal codes may have a crowd between them; by all bits they have none.
+    """
     part = order[start : start + ROWS_AT_ONCE + WINDOW]
     rows = (part & _LOWER).astype(np.int64)
     chosen = (part >> _HALF).astype(np.uint32)
@@ -117,9 +122,7 @@ def _near_in_order(codes: Codes, order: Keys, start: int, *, again: bool) -> Key
             break
         differing = np.bitwise_count(words[alike] ^ words[alike + step])
         distance = differing[:, 0] + differing[:, 1]  # ten times as quick as a sum over so short an axis
-        near = distance <= codes.distance_max
-        if again:
-            near &= distance > 0  # equal codes have met
+        near = (distance <= codes.distance_max) & ((distance == 0) == equal)
         found.append(_wanted(codes, rows[alike[near]], rows[alike[near] + step]))
     return np.concatenate([np.empty(0, np.uint64), *found])
 

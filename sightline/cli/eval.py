@@ -104,7 +104,13 @@ def command(
     html: Path | None,
 ) -> None:
     """Measure models on pairs of images and texts, side by side."""
+    from indexer.errors import UsageError
+
     if regions:
+        if parts:
+            raise UsageError(
+                "--regions asks where things are, --parts which images they are in; leave one out"
+            )
         _measure_regions(pairs, models or ("builtin",), device, as_json)
         return
     from trainer.comparison import Choices, compare

@@ -193,3 +193,9 @@ def test_a_probe_and_parts_at_once_are_refused(run: Run, classes: Path):
     done = run("eval", classes / "test", "--parts", "--probe-train", classes / "train")
     assert done.returncode == 2
     assert b"leave one of them out" in done.stderr
+
+
+def test_regions_and_parts_at_once_are_refused(run: Run, tmp_path: Path):
+    done = run("eval", tmp_path, "--regions", "--parts")
+    assert done.returncode == 2
+    assert b"leave one out" in done.stderr

@@ -222,7 +222,7 @@ def test_frames_of_one_camera_at_other_moments_are_no_copies(tmp_path: Path) -> 
 
 def test_a_slow_pan_does_not_become_one_group(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    for number in range(25):
+    for number in range(40):
         frame(number).save(tmp_path / f"in/{number:03}.jpg", quality=90)
     index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
     with open_library(tmp_path / "lib") as reader:

@@ -82,6 +82,16 @@ def test_in_a_crowd_of_equal_codes_each_finds_some(monkeypatch: pytest.MonkeyPat
     assert {row for pair in found for row in pair} == set(range(5000))
 
 
+def test_equal_codes_meet_although_a_crowd_of_near_ones_is_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 1)
+    bits = np.zeros((2 * BITS, BITS), np.uint8)  # each code a bit or two from the others, and there twice
+    bits[np.arange(2 * BITS), np.tile(np.arange(BITS), 2)] = 1
+    found = joined(codes(np.packbits(bits, axis=1)))
+    assert {(row, row + BITS) for row in range(BITS)} <= found
+
+
 def test_pairs_that_went_to_disk_come_back_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = families(300, 5, 6)
     owner = np.arange(len(packed)) // 3
