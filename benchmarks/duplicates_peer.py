@@ -19,16 +19,9 @@ import sys
 import time
 from pathlib import Path
 
+from imagededup_pairs import pairs_of_imagededup
 from machine import machine_facts
 from workplace import parse_workplace
-
-PEER = """
-import json, sys
-from imagededup.methods import PHash
-if __name__ == "__main__":
-    found = PHash(verbose=False).find_duplicates(image_dir=sys.argv[1], recursive=True)
-    print(json.dumps(sum(len(partners) for partners in found.values()) // 2))
-"""
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:
@@ -64,9 +57,10 @@ def main() -> None:
         f"sightline, {images:,} images: index {indexing:.1f} s, duplicates {first:.1f} s, again {again:.1f} s"
     )
     print(f"  {members:,} files that could go")
-    theirs = {**os.environ, "PYTHONPATH": str(arguments.peer_path or "")}
-    peer, output = timed([sys.executable, "-c", PEER, str(arguments.folder)], theirs)
-    print(f"imagededup PHash: {peer:.1f} s, {int(output.splitlines()[-1]):,} pairs")
+    began = time.perf_counter()
+    pairs = pairs_of_imagededup("phash", arguments.folder, arguments.peer_path)
+    peer = time.perf_counter() - began
+    print(f"imagededup PHash: {peer:.1f} s, {len(pairs):,} pairs")
     print(f"ratio: from nothing {peer / (indexing + first):.2f}x, with a library {peer / first:.2f}x")
 
 

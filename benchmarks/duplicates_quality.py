@@ -2,8 +2,9 @@
 
 Each photo of a folder is edited in 24 ways and put among distractors; a pair is right when both come from one
 photo. The library is indexed with the built-in model, so the semantics are weak on purpose. Beside it stand
-64-bit hashes of the imagehash package at the distances that czkawka and imagededup use by default, over the
-same files. Without --photos, scikit-image's photos are edited, which is enough to try the script.
+64-bit hashes of the imagehash package at the distances that czkawka uses by default, and with --peer-path
+imagededup's PHash and CNN (see imagededup_pairs.py), over the same files. Without --photos, scikit-image's
+photos are edited, which is enough to try the script.
 
     python benchmarks/duplicates_quality.py --work W --photos FOLDER --distractors FOLDER --pairs FOLDER
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from imagededup_pairs import METHODS, pairs_of_imagededup
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from workplace import parse_workplace
 
@@ -285,6 +287,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, help="a folder with pairs.tsv and images/")
     parser.add_argument("--limit", type=int, default=500, help="photos to edit")
     parser.add_argument("--candidates-only", action="store_true", help="of a library from an earlier run")
+    parser.add_argument("--peer-path", type=Path, help="where imagededup is installed")
     work, arguments = parse_workplace(parser)
     folder = work.folder / "duplicates"
     found = (path for place in arguments.photos for path in sorted(place.rglob("*.*")))
@@ -302,6 +305,9 @@ def main() -> None:
     columns = {"sightline near": score(ours, numbers)}
     for method, limit in HASH_METHODS.items():
         columns[f"{method} <= {limit}"] = score(hash_pairs(folder / "set", method, limit), numbers)
+    for method in METHODS if arguments.peer_path else ():
+        found_by_peer = pairs_of_imagededup(method, folder / "set", arguments.peer_path)
+        columns[f"imagededup {method}"] = score(found_by_peer, numbers)
     print(f"\n{len(numbers)} photos x {len(EDITS)} edits; {candidates} candidates, {seconds:.0f} s\n")
     print("| edits | " + " | ".join(f"{name}: P / R / F1" for name in columns) + " |")
     print("|---" * (len(columns) + 1) + "|")

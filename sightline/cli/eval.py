@@ -1,7 +1,7 @@
 """`sightline eval`: how well models find and name the images of a set, side by side."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,13 +104,19 @@ def command(
     html: Path | None,
 ) -> None:
     """Measure models on pairs of images and texts, side by side."""
-    from indexer.errors import UsageError
-
     if regions:
-        if parts:
-            raise UsageError(
-                "--regions asks where things are, --parts which images they are in; leave one out"
-            )
+        _refuse_beside_regions(
+            {
+                "--image-column": image_column,
+                "--caption-column": caption_column,
+                "--classes": classes,
+                "--class-names": class_names,
+                "--templates": templates,
+                "--probe-train": probe_train,
+                "--parts": parts,
+                "--html": html,
+            }
+        )
         _measure_regions(pairs, models or ("builtin",), device, as_json)
         return
     from trainer.comparison import Choices, compare
@@ -143,6 +149,16 @@ def command(
         _write_page(comparison, pairs, html)
     for line in (*eval_table.explanation(comparison), *eval_table.warnings(comparison)):
         show.remark(line)
+
+
+def _refuse_beside_regions(options: Mapping[str, object]) -> None:
+    from indexer.errors import UsageError
+
+    if given := [name for name, value in options.items() if value]:
+        raise UsageError(
+            f"--regions measures where things are, {given[0]} belongs to pairs of images and texts; "
+            "leave one of them out"
+        )
 
 
 def _measure_regions(folder: Path, models: Sequence[str], device: str, as_json: bool) -> None:

@@ -195,7 +195,8 @@ def test_a_probe_and_parts_at_once_are_refused(run: Run, classes: Path):
     assert b"leave one of them out" in done.stderr
 
 
-def test_regions_and_parts_at_once_are_refused(run: Run, tmp_path: Path):
-    done = run("eval", tmp_path, "--regions", "--parts")
+@pytest.mark.parametrize("option", [["--parts"], ["--html", "page.html"], ["--classes"]])
+def test_what_belongs_to_pairs_is_refused_beside_regions(run: Run, tmp_path: Path, option: list[str]):
+    done = run("eval", tmp_path, "--regions", *option)
     assert done.returncode == 2
-    assert b"leave one out" in done.stderr
+    assert f"{option[0]} belongs to pairs".encode() in done.stderr
