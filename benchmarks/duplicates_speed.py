@@ -27,7 +27,8 @@ from workplace import parse_workplace
 from indexer.encoders.loading import load_encoder
 from indexer.features import FEATURE, FEATURES_MAX, Features, local_features
 from indexer.records import EncodedImage, FoundFile, ImageFacts
-from indexer.store.library import LibraryWriter, open_for_writing, open_library
+from indexer.store.library import open_for_writing, open_library
+from indexer.store.writer import LibraryWriter
 from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 

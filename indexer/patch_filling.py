@@ -13,7 +13,8 @@ from .encoders.dense import PatchEncoder, PatchGrid
 from .errors import DiskFull, EncoderMismatch, LibraryBusy, LibraryReadOnly
 from .opening import Undecodable, open_upright
 from .patch_grids import PackedGrid, pack_grid, unpack_grid
-from .store.library import LibraryReader, open_for_writing, open_library
+from .store.library import open_for_writing, open_library
+from .store.reader import LibraryReader
 from .store.records import StoredEncoder, StoredImage
 from .workers import usable_cores
 

@@ -33,8 +33,9 @@ from .records import (
     Vectors,
 )
 from .scan import ScanRules, scan
-from .store.library import LibraryWriter, open_for_writing
+from .store.library import open_for_writing
 from .store.records import Known, ScanOutcome, StoredEncoder
+from .store.writer import LibraryWriter
 
 CLASSIFY_AT_ONCE = 1000  # files: one query for many, and still only a few hundred kilobytes
 COMMIT_SECONDS = 5.0  # what a kill may cost

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import EncoderMismatch, LibraryEmpty
 from indexer.records import Vectors
-from indexer.store.library import LibraryReader
+from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
 
 from .encoding import Encoding, LoadEncoder, begin_encoding, load_for_query

@@ -13,7 +13,8 @@ from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInv
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
 from indexer.store.files import LIBRARY_NAME
-from indexer.store.library import LibraryReader, open_for_writing, open_library
+from indexer.store.library import open_for_writing, open_library
+from indexer.store.reader import LibraryReader
 from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
 from search.encoding import load_for_query
 from search.engine import choose_encoder, search

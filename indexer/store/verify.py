@@ -15,10 +15,12 @@ from ..records import Ids
 from . import catalog, schema
 from .engines import run_pragma
 from .files import left_behind, vectors_folder
-from .library import LibraryReader, LibraryWriter, open_for_writing, open_library
+from .library import open_for_writing, open_library
 from .nearest import recorded_file
+from .reader import LibraryReader
 from .records import Finding, StoredEncoder, VerifyReport
 from .vectors import SUFFIX, IndexFile, IndexUnusable, check_file, faiss_header
+from .writer import LibraryWriter
 
 _LENGTH_OFF_MAX = 0.01  # of one; float16 alone puts a unit vector off by less than a thousandth
 content, embedding, file = schema.content, schema.embedding, schema.file

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.store.library import LibraryReader
+from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.store.library import LibraryReader
+from indexer.store.reader import LibraryReader
 from indexer.store.records import StoredImage
 
 from .finder import Images, Question, all_images, explain, find_pairs

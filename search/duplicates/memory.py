@@ -8,8 +8,9 @@ import numpy as np
 
 from indexer.errors import DiskFull, LibraryBusy, LibraryReadOnly
 from indexer.records import Ids
-from indexer.store.library import LibraryReader, open_for_writing
+from indexer.store.library import open_for_writing
 from indexer.store.pairs import StoredPair
+from indexer.store.reader import LibraryReader
 
 from .candidates import Candidates, merged
 from .judging import Pair, pair_at

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from indexer.records import Ids
-from indexer.store.library import LibraryReader
+from indexer.store.reader import LibraryReader
 
 from .candidates import (
     CROWD_RATIO,

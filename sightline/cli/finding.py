@@ -13,7 +13,7 @@ import click
 from .options import AnyPath, Command
 
 if TYPE_CHECKING:
-    from indexer.store.library import LibraryReader
+    from indexer.store.reader import LibraryReader
     from search.duplicates.finder import DuplicateReport, Question
     from search.duplicates.proposing import Progress
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from indexer.encoders.base import unit_rows
 from indexer.records import EncodedImage, EncoderCard, FoundFile, ImageFacts, Preprocessing, Vectors
-from indexer.store.library import LibraryReader, LibraryWriter, open_for_writing
+from indexer.store.library import open_for_writing
+from indexer.store.reader import LibraryReader
 from indexer.store.records import Neighbour, StoredEncoder
+from indexer.store.writer import LibraryWriter
 
 DIMENSION = 32
 

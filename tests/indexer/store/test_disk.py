@@ -12,9 +12,10 @@ import pytest
 
 from indexer.errors import CatalogDamaged, DiskFull, LibraryReadOnly
 from indexer.records import FoundFile
-from indexer.store.library import LibraryWriter, open_for_writing, open_library
+from indexer.store.library import open_for_writing, open_library
 from indexer.store.opening import connect_to_read
 from indexer.store.peek import peek_card
+from indexer.store.writer import LibraryWriter
 
 from .making import by_numpy, encode, make_card, make_file, make_library, make_query, scan
 

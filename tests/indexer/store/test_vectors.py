@@ -121,7 +121,7 @@ def test_a_large_file_is_written_anew_only_after_one_percent(
     library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """400 images count as large here: four changes are let be, the fifth is not."""
-    monkeypatch.setattr("indexer.store.library._PUBLISH_EACH_TIME_BELOW", 60)
+    monkeypatch.setattr("indexer.store.writer._PUBLISH_EACH_TIME_BELOW", 60)
     with open_for_writing(library, create=False) as writer:
         encoder = writer.default_encoder()
         many = [encode(make_file(photos, f"more/{i}.jpg")) for i in range(340)]

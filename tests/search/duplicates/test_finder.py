@@ -7,7 +7,8 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from indexer.pipeline import IndexSettings, index_folders
-from indexer.store.library import LibraryReader, open_library
+from indexer.store.library import open_library
+from indexer.store.reader import LibraryReader
 from search.duplicates.finder import DuplicateReport, Question, find_duplicates
 from search.duplicates.keeping import Keep
 from search.duplicates.records import Level

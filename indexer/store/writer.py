@@ -1,0 +1,249 @@
+"""The writer: every change to a library, each in one transaction, and the files made from the catalog."""
+
+import json
+import shutil
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, update
+
+from ..features import Features
+from ..patch_grids import PackedGrid
+from ..records import EncodedImage, EncoderCard, FoundFile, Skipped
+from . import catalog, changes, pairs, patches, schema
+from .changes import Entry, Place
+from .engines import run_pragma
+from .failures import explained
+from .files import backups_folder, vectors_folder
+from .lock import WriterLock
+from .nearest import recorded_file
+from .opening import BUSY_SECONDS
+from .pairs import StoredPair
+from .reader import LibraryReader
+from .records import Known, ScanOutcome, StoredEncoder
+from .scans import Scan
+from .vectors import IndexFile, IndexUnusable, check_file, index_name, remove_superseded, write_index
+
+_PUBLISH_EACH_TIME_BELOW = 50_000  # images; larger files are left to be caught up on until 1 % has changed
+
+
+class LibraryWriter(LibraryReader):
+    """Changes a library; reading through it sees what is committed. For one thread."""
+
+    def __init__(
+        self, path: Path, engine: Engine, writing: Connection, lock: WriterLock, *, faiss_from: int
+    ) -> None:
+        super().__init__(path, engine, faiss_from=faiss_from)
+        self._connection = writing
+        self._lock = lock
+        self._folders: list[Path] = []  # a folder's handle is its position
+        self._places: dict[Path, Place] = {}
+        with self._writing() as connection:
+            self._scan = Scan(connection, (), self._places)
+
+    def close(self) -> None:
+        """Let go of the library and let the next writer in."""
+        try:
+            super().close()
+            self._connection.close()
+            self._connection.engine.dispose()
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Give the writer's connection within one transaction."""
+        with explained(self.path), self._connection.begin():
+            yield self._connection
+
+    def use_encoder(self, card: EncoderCard) -> StoredEncoder:
+        """Find or make the encoder of a card, and make it the library's default."""
+        with self._writing() as connection:
+            return catalog.get_encoder(connection, changes.put_encoder(connection, card))
+
+    def use_root(self, root: Path) -> int:
+        """Cover a folder; give a handle for `begin_scan` and `classify`, good for this writer.
+
+        A folder inside a known root becomes part of it, and a folder around known roots takes them in, so
+        that no file is stored twice.
+        """
+        with self._writing() as connection:
+            changes.put_root(connection, root, self.path)
+            for folder in (*self._folders, root):
+                self._places[folder] = changes.put_root(connection, folder, self.path)
+        if root not in self._folders:
+            self._folders.append(root)
+        return self._folders.index(root)
+
+    def begin_scan(self, root_ids: Sequence[int]) -> None:
+        """Begin to note what is seen below these folders, given by the handles of `use_root`."""
+        folders = tuple(self._folders[id] for id in root_ids)
+        with self._writing() as connection:
+            self._scan = Scan(connection, folders, self._places)
+
+    def classify(self, root_id: int, files: Sequence[FoundFile], encoder: StoredEncoder) -> list[Known]:
+        """Tell what the catalog knows of each file, and note them as seen."""
+        with self._writing() as connection:
+            return self._scan.classify(connection, self._folders[root_id], files, encoder.id)
+
+    def commit(
+        self,
+        encoder: StoredEncoder,
+        linked: Sequence[tuple[FoundFile, bytes]] = (),
+        encoded: Sequence[EncodedImage] = (),
+        skipped: Sequence[Skipped] = (),
+    ) -> int:
+        """Store a batch in one transaction: all of it, or none after a failure or a kill.
+
+        A linked file has a content that has a vector of this encoder already, given by its hash; the answer
+        counts those that did not hold that content before.
+        """
+        entries = [
+            *(self._entry(file, sha, linked=True) for file, sha in linked),
+            *(self._entry(image.file, image.facts.content_hash) for image in encoded),
+            *(self._entry(skip.file, None, skip_reason=skip.reason) for skip in skipped),
+        ]
+        if not entries:
+            return 0
+        with self._writing() as connection:
+            change = changes.commit_entries(connection, encoder.id, entries, encoded, int(time.time()))
+            self._scan.note_commit(connection, ((entry.root_id, entry.path) for entry in entries), change)
+            return len(change.linked)
+
+    def _entry(
+        self, found: FoundFile, sha: bytes | None, *, linked: bool = False, skip_reason: str | None = None
+    ) -> Entry:
+        if found.root not in self._places:
+            self.use_root(found.root)
+        place = self._places[found.root]
+        return Entry(place.root_id, place.locate(found.relative), found, sha, skip_reason, linked)
+
+    def finish_scan(self, unreadable: Sequence[Path] = ()) -> ScanOutcome:
+        """Let the files leave that the scan has not seen, but those it could not see (scans.py)."""
+        with self._writing() as connection:
+            return self._scan.finish(connection, unreadable, int(time.time()))
+
+    def publish(self, encoder: StoredEncoder, *, always: bool = False) -> None:
+        """Bring an encoder's FAISS file up to the catalog, replaced whole.
+
+        A large file of which little has changed is left as it is: readers catch up in milliseconds.
+        """
+        with explained(self.path):
+            with self._connection.begin():
+                recorded = recorded_file(self._connection, encoder.id)
+                if not always and recorded is not None and not self._is_due(encoder, recorded):
+                    return
+                written = self._write_index(encoder)
+            with self._connection.begin():
+                changes.put_index_file(self._connection, encoder.id, written)
+            remove_superseded(self.path, encoder.id, written.name)
+
+    def _is_due(self, encoder: StoredEncoder, recorded: IndexFile) -> bool:
+        try:
+            check_file(vectors_folder(self.path) / recorded.name, recorded)
+        except IndexUnusable:
+            return True
+        changed = catalog.count_changed(self._connection, encoder.id, recorded.generation)
+        if recorded.images < _PUBLISH_EACH_TIME_BELOW:
+            return changed > 0
+        return changed > recorded.images // 100
+
+    def _write_index(self, encoder: StoredEncoder) -> IndexFile:
+        generation = catalog.get_generation(self._connection)
+        vectors_folder(self.path).mkdir(exist_ok=True)
+        return write_index(
+            vectors_folder(self.path) / index_name(encoder.id, generation),
+            dimension=encoder.card.dimension,
+            images=catalog.count_vectors(self._connection, encoder.id),
+            generation=generation,
+            rows=catalog.stream_vectors(self._connection, encoder),
+        )
+
+    def set_background(self, encoder: StoredEncoder, background: Mapping[str, Any]) -> None:
+        """Store what unrelated queries score with this encoder here."""
+        row = update(schema.encoder).where(schema.encoder.c.id == encoder.id)
+        with self._writing() as connection:
+            connection.execute(row.values(background=dict(background)))
+
+    def record_run(self, summary: Mapping[str, Any]) -> None:
+        """Store what the last run did, for `status`; plain JSON values."""
+        with self._writing() as connection:
+            changes.put_setting(connection, "last_run", json.dumps(dict(summary)))
+
+    def put_patches(self, encoder: StoredEncoder, recipe: str, grids: Mapping[int, PackedGrid]) -> None:
+        """Store the patch vectors of contents."""
+        with self._writing() as connection:
+            patches.put_grids(connection, encoder.id, recipe, grids)
+
+    def keep_patches(self, kept: bool) -> None:
+        """Note whether patch vectors are to be stored of what is indexed."""
+        with self._writing() as connection:
+            changes.put_setting(connection, "regions", "kept" if kept else "left")
+
+    def put_features(self, marks: Mapping[int, Features]) -> None:
+        """Store the marks of contents that have none."""
+        with self._writing() as connection:
+            pairs.put_features(connection, marks)
+
+    def remember_pairs(
+        self, scope: str, found: Iterable[StoredPair], *, compared: Collection[int] = ()
+    ) -> None:
+        """Keep pairs, and that these contents have been compared with all others of that scope."""
+        with self._writing() as connection:
+            pairs.put_pairs(connection, scope, found)
+            pairs.put_compared(connection, scope, compared)
+
+    def forget_scopes_but(self, kept: str) -> None:
+        """Delete what searches have kept whose scopes do not begin so."""
+        with self._writing() as connection:
+            pairs.drop_other_scopes(connection, kept)
+
+    def put_apart(self, hashes: Sequence[bytes], *, again: bool = False) -> int:
+        """Remember that no two of these contents are duplicates, or take it back; count the pairs."""
+        with self._writing() as connection:
+            return (pairs.join_again if again else pairs.set_apart)(connection, hashes)
+
+    def mend_links(self, without_file: Sequence[int], with_file: Sequence[int]) -> None:
+        """Hide contents that have no file, and bring back those that have one (for `verify`)."""
+        if not without_file and not with_file:
+            return
+        with self._writing() as connection:
+            generation = changes.next_generation(connection)
+            changes.orphan(connection, without_file, generation, int(time.time()))
+            changes.revive(connection, with_file, generation)
+
+    def remove_vectors(self, encoder: StoredEncoder, content_ids: Sequence[int]) -> None:
+        """Delete vectors that cannot be right; the next `index` makes them again (for `verify`)."""
+        with self._writing() as connection:
+            changes.delete_vectors(connection, encoder.id, content_ids)
+
+    def forget(self, path: Path) -> int:
+        """Delete all that is known of the files at or below a path; count the files.
+
+        Contents that no other file has go with their vectors, out of the catalog's pages, the FAISS files and
+        the backups. The files themselves stay, and the next `index` finds them again.
+        """
+        with explained(self.path):
+            run_pragma(self._connection, "secure_delete = ON")
+        with self._writing() as connection:
+            count = changes.forget_files(connection, path, self.path, int(time.time()))
+        if count:
+            self._forget_copies()
+        return count
+
+    def _forget_copies(self) -> None:
+        for encoder in self.encoders():
+            self.publish(encoder, always=True)
+        shutil.rmtree(backups_folder(self.path), ignore_errors=True)
+        with explained(self.path):
+            run_pragma(self._connection, "busy_timeout = 500")  # milliseconds; a reader may stay for hours
+            run_pragma(self._connection, "wal_checkpoint(TRUNCATE)")
+            run_pragma(self._connection, f"busy_timeout = {int(BUSY_SECONDS * 1000)}")
+
+    def expire_history(self, days: int) -> int:
+        """Delete contents that have been without a file for longer than some days; count them."""
+        with self._writing() as connection:
+            return changes.expire(connection, int(time.time()) - days * 86_400)
