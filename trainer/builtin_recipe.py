@@ -11,26 +11,30 @@ labelled/caltech101-train.tar. It needs the extra `recipe`. The figures of a run
 import argparse
 import copy
 import functools
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from indexer.encoders.builtin.network import register_image_network
-from indexer.records import Vectors
-
-from .batches import TRAINING_TEMPLATES, Batch, Share, batches, normalise
-from .builtin_data import COARSE_SIZE, Data, at_side, read_data
+from .batches import TRAINING_TEMPLATES, Batch, batches
+from .builtin_data import COARSE_SIZE, Data, read_data
+from .builtin_model import BUILTIN_FOLDER, encode_texts, make_model, make_tokenizer, measure, model_config
+from .builtin_rounds import (
+    IMAGE_ROUNDS,
+    ROUNDS,
+    SEED,
+    TAUGHT,
+    TAUGHT_SEED,
+    ImageRound,
+    Round,
+    schedule_of,
+    shares_of,
+)
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
-from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
 from .learner import (
     Learner,
     RememberedTexts,
@@ -41,7 +45,6 @@ from .learner import (
     wordings_of,
 )
 from .loop import Schedule, StepReport, make_optimizer, train
-from .pairs import PairSet
 from .taught import (
     ImageLearner,
     Teacher,
@@ -52,177 +55,16 @@ from .taught import (
     teach_text_tower,
 )
 from .teacher import Bridge, SentenceTeacher
-from .vocabulary import learn_vocabulary
 
 log = logging.getLogger(__name__)
 
-BUILTIN_FOLDER = Path(__file__).parent.parent / "indexer" / "encoders" / "builtin"
-CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
 CHECKPOINT_EVERY = 100  # steps, about two minutes on two cores
 EVALUATE_EVERY = 500
 TEXT_STEPS = 800
 WEIGHT_DECAY = 0.1
 CAPTIONS_RATE = 1e-3
 TEXT_SHARE = 0.3  # of the rate, for a text tower that knows its captions already
-SEED = 20261121
 QUERY_WORDS = 160  # drawn per batch when the text tower has to encode them
-
-
-@dataclass(frozen=True)
-class Round:
-    """One rise and fall of the learning rate, and what is shown meanwhile."""
-
-    steps: int
-    peak_rate: float
-    # An image costs a quarter at 32 px and half at 48: most is learned there, the rest at the shipped size.
-    sizes: tuple[tuple[int, float], ...]  # pixels, and up to which share of the steps
-    unlock_text_at: float  # share of the steps; until then the text tower stays as it came
-    locked: tuple[int, int, int]  # images a batch of captioned, objects, classes
-    unlocked: tuple[int, int, int]
-    least_area: float  # of a picture, that a crop keeps
-    asks_for_words: bool  # single words are queries too
-    mixed: float = 0.0  # share of the images that show part of another
-
-    def size(self, step: int) -> int:
-        """Give the side in pixels at step 0, 1, ... of the round."""
-        return next(size for size, until in self.sizes if step < until * self.steps)
-
-    @property
-    def largest(self) -> int:
-        """Give the largest side that pictures are shown at."""
-        return max(size for size, _ in self.sizes)
-
-    @property
-    def unlock_step(self) -> int:
-        """Give the first step at which the text tower learns."""
-        return round(self.unlock_text_at * self.steps)
-
-
-# After the first, recall among the captioned training photos is .96, and a third of the class photos are
-# known: the second shows fewer captioned photos, smaller crops of everything, and asks for the plain words.
-ROUNDS = (
-    Round(6000, 4e-3, ((32, 0.40), (48, 0.66), (64, 1.0)), 0.55, (72, 28, 156), (96, 28, 132), 0.45, False),
-    Round(6900, 3e-3, ((32, 0.55), (48, 0.74), (64, 1.0)), 0.72, (56, 28, 172), (64, 28, 164), 0.30, True),
-)
-
-# A sentence encoder stands in for the text tower; what is settled on is blended and taught (`taught`).
-TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
-TAUGHT_SEED = SEED + 4
-
-
-@dataclass(frozen=True)
-class ImageRound:
-    """A round in which the image tower learns by itself, from the texts as they are."""
-
-    name: str
-    this: Round
-    seed: int
-    share: float  # of the way to the weights that learned
-    text_share: float = 1.0  # the same for the matrix that turns the texts
-
-
-IMAGE_ROUNDS = (
-    # The image tower learns to see at the shipped size.
-    ImageRound(
-        "sharp",
-        Round(1200, 2e-3, ((64, 0.30), (80, 0.75), (96, 1.0)), 1.0, (72, 28, 156), (72, 28, 156), 0.30, True),
-        SEED + 5,
-        share=0.7,
-    ),
-    # By now each photo is known by heart; mixed ones are new.
-    ImageRound(
-        "mixed",
-        Round(
-            1600,
-            3e-3,
-            ((64, 0.40), (80, 0.75), (96, 1.0)),
-            1.0,
-            (72, 28, 156),
-            (72, 28, 156),
-            0.30,
-            True,
-            mixed=0.6,
-        ),
-        SEED + 6,
-        share=0.4,
-        text_share=0.4,
-    ),
-)
-
-
-def model_config() -> dict[str, Any]:
-    """Read the model's part of the open_clip configuration that ships with the weights."""
-    config: dict[str, Any] = json.loads(CONFIG_FILE.read_text())["model_cfg"]
-    return config
-
-
-def make_tokenizer(data: Data) -> Tokenizer:
-    """Learn the vocabulary from the training captions and class names."""
-    text_config = model_config()["text_cfg"]
-    texts = [text for pairs in data.learned_from for group in pairs.texts for text in group]
-    return learn_vocabulary(
-        texts, size=text_config["vocab_size"], context_length=text_config["context_length"]
-    )
-
-
-def make_model() -> Any:
-    """Build the untrained model from its open_clip configuration."""
-    import open_clip
-
-    register_image_network()
-    torch.manual_seed(SEED)
-    config = model_config()
-    model = open_clip.CustomTextCLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
-    _trim_padding(model.text)
-    return model.to(memory_format=torch.channels_last)
-
-
-def _trim_padding(text_tower: nn.Module) -> None:
-    """Cut the columns that are padding in all rows: behind a causal mask they change nothing but the cost."""
-    whole_mask: Any = text_tower.attn_mask
-
-    def trim(tower: nn.Module, arguments: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-        (tokens,) = arguments
-        length = int(torch.count_nonzero(tokens, dim=1).max())
-        tower.attn_mask = whole_mask[:length, :length]
-        return (tokens[:, :length],)
-
-    text_tower.register_forward_pre_hook(trim)
-
-
-@torch.no_grad()
-def encode_images(model: nn.Module, pairs: PairSet, batch_size: int = 250) -> Vectors:
-    """Encode all images of a set at the shipped size; (n, dim) float32 unit rows."""
-    side = int(model_config()["vision_cfg"]["image_size"])
-    parts = [
-        model.encode_image(normalise(at_side(pairs.pixels[start : start + batch_size], side)), normalize=True)  # type: ignore[operator]
-        for start in range(0, len(pairs), batch_size)
-    ]
-    return torch.cat(parts).numpy()
-
-
-@torch.no_grad()
-def encode_texts(
-    model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], batch_size: int = 500
-) -> Vectors:
-    """Encode texts; (n, dim) float32 unit rows."""
-    parts = []
-    for start in range(0, len(texts), batch_size):
-        tokens = tokenize(tokenizer, texts[start : start + batch_size])
-        parts.append(model.encode_text(tokens, normalize=True))  # type: ignore[operator]
-    return torch.cat(parts).numpy()
-
-
-def measure(model: nn.Module, tokenizer: Tokenizer, data: Data) -> tuple[Recall, float]:
-    """Measure text-to-image recall on Flickr8k dev, and zero-shot top-1 on the held-out class photos."""
-    captions = [text for group in data.dev.texts for text in group]
-    own = np.repeat(np.arange(len(data.dev)), [len(group) for group in data.dev.texts])
-    recall = text_to_image_recall(
-        encode_texts(model, tokenizer, captions), encode_images(model, data.dev), own
-    )
-    names = [synonyms[0] for synonyms in data.held_out.texts]
-    classes = class_vectors(encode_texts(model, tokenizer, prompts(names)), len(TEMPLATES))
-    return recall, zero_shot_top_1(encode_images(model, data.held_out), data.held_out.groups, classes)
 
 
 class Run:
@@ -312,7 +154,7 @@ class Run:
         words = self.words.texts if this.asks_for_words else ()
         remembered = RememberedTexts(self.learner, self.tokenizer, sets, words)
         stream = batches(
-            lambda step: _shares(data, this, locked=step < unlock_at),
+            lambda step: shares_of(data, this, locked=step < unlock_at),
             size=lambda step: this.size(step - first_step),
             seed=SEED,
             first_step=self.progress.step,
@@ -336,7 +178,12 @@ class Run:
 
         self.learner.train()
         train(
-            loss_of, self.optimizer, stream, _schedule(this, first_step), start=self.progress, on_step=on_step
+            loss_of,
+            self.optimizer,
+            stream,
+            schedule_of(this, first_step),
+            start=self.progress,
+            on_step=on_step,
         )
 
     def learn_taught(self, this: Round, teacher: Teacher) -> None:
@@ -397,7 +244,7 @@ class Run:
         file, data = self.folder / f"{name}.pt", self._data_for(this)
         start = images.resume(file)
         stream = batches(
-            lambda _: _shares(data, this, locked=True),
+            lambda _: shares_of(data, this, locked=True),
             size=this.size,
             seed=seed,
             first_step=start.step,
@@ -418,7 +265,7 @@ class Run:
                 images.save(file, report)
 
         self.learner.train()
-        train(loss_of, images.optimizer, stream, _schedule(this, 0), start=start, on_step=on_step)
+        train(loss_of, images.optimizer, stream, schedule_of(this, 0), start=start, on_step=on_step)
 
     def _encode_fresh(self, texts: Sequence[str]) -> Tensor:
         return self.learner.encode_texts(tokenize(self.tokenizer, texts))
@@ -443,34 +290,6 @@ class Run:
         if step % EVALUATE_EVERY == 0 or last:
             recall, top_1 = measure(self.learner.finished(), self.tokenizer, self.data)
             log.info("step %d minutes %.1f %s top-1 %.3f", step, seconds / 60, recall, top_1)
-
-
-def _shares(data: Data, this: Round, *, locked: bool) -> list[Share]:
-    """Remembered texts cost nothing: then all captions and all names take part."""
-    if locked:
-        captioned, objects, classes = this.locked
-        return [
-            Share(data.captioned, captioned, 0, texts_per_group=5),
-            Share(data.objects, objects, len(data.objects.texts)),
-            Share(data.classes, classes, len(data.classes.texts)),
-        ]
-    captioned, objects, classes = this.unlocked
-    return [
-        Share(data.captioned, captioned, 0),
-        Share(data.objects, objects, 20),
-        Share(data.classes, classes, 40),
-    ]
-
-
-def _schedule(this: Round, first_step: int) -> Schedule:
-    """Warm up for a twentieth, stay for three, fall for the rest."""
-    return Schedule(
-        first_step + this.steps,
-        warmup_steps=this.steps // 20,
-        decay_steps=this.steps * 4 // 5,
-        peak=this.peak_rate,
-        first_step=first_step,
-    )
 
 
 def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:

@@ -12,17 +12,9 @@ from PIL import Image
 
 from indexer.encoders.loading import load_encoder
 from trainer.builtin_data import read_data
-from trainer.builtin_recipe import (
-    CONFIG_FILE,
-    IMAGE_ROUNDS,
-    ROUNDS,
-    TAUGHT,
-    Round,
-    Run,
-    encode_texts,
-    export,
-    model_config,
-)
+from trainer.builtin_model import CONFIG_FILE, encode_texts, model_config
+from trainer.builtin_recipe import Run, export
+from trainer.builtin_rounds import IMAGE_ROUNDS, ROUNDS, TAUGHT, Round
 
 from .teachers import WordTeacher
 

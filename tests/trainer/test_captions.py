@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.builtin_recipe import make_model, model_config
+from trainer.builtin_model import make_model, model_config
 from trainer.captions import text_batches, text_loss
 from trainer.learner import Learner, tokenize
 from trainer.loop import make_optimizer

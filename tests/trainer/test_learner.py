@@ -4,7 +4,7 @@ import torch
 from tokenizers import Tokenizer
 
 from trainer.batches import Share, batches
-from trainer.builtin_recipe import make_model, model_config
+from trainer.builtin_model import make_model, model_config
 from trainer.learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
 from trainer.pairs import PairSet
 from trainer.vocabulary import learn_vocabulary

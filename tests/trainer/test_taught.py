@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from trainer.builtin_recipe import make_model, model_config
+from trainer.builtin_model import make_model, model_config
 from trainer.learner import Learner, tokenize
 from trainer.taught import (
     IMAGE_SHARE,
