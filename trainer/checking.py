@@ -87,6 +87,7 @@ def check(
     copies = exact_copies(pool.seen) + near_copies(places, pool.seen, progress=progress)
     groups = _groups(len(pool.seen), copies)
     findings += _about_copies(pool, groups)
+    pool = _with_photos(pool)
     if validation is None:
         checked = _split(pool, groups, share, seed)
     else:
@@ -163,6 +164,19 @@ def _groups(rows: int, pairs: Sequence[Rows]) -> list[list[int]]:
     found = [sorted(group) for group in components(pairs)]
     alone = set(range(rows)).difference(chain.from_iterable(found))
     return sorted([*found, *([row] for row in alone)])
+
+
+def _with_photos(pool: _Pool) -> _Pool:
+    """Tell which examples are one photo byte for byte.
+
+    Those that only look the same may be products of two colours, and it matters which caption is whose.
+    """
+    contents = Counter(seen.content_hash for seen in pool.seen)
+    examples = [
+        replace(example, photo=seen.content_hash.hex()) if contents[seen.content_hash] > 1 else example
+        for example, seen in zip(pool.examples, pool.seen, strict=True)
+    ]
+    return replace(pool, examples=examples)
 
 
 def _split(

@@ -38,6 +38,7 @@ class Example:
     image: ImagePlace
     captions: tuple[str, ...]  # each a full description; at least one
     label: str | None = None  # the class, where there are classes; its captions come from its name
+    photo: str | None = None  # the same for copies byte for byte; None where no other is known
 
 
 def open_image(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":

@@ -220,3 +220,13 @@ def test_nothing_readable_says_what_is_wrong(tmp_path: Path) -> None:
     gone = examples_of([tmp_path / "a.jpg", tmp_path / "b.jpg"])
     with pytest.raises(PairsInvalid, match=r"cannot be read: 2, left out \(first: .*a\.jpg: no such file"):
         check(gone, workers=0)
+
+
+def test_copies_byte_for_byte_are_told_and_look_alikes_are_not(photos: list[Path], tmp_path: Path) -> None:
+    copy = shutil.copy(photos[0], tmp_path / "copy.png")
+    smaller = tmp_path / "smaller.png"
+    Image.open(photos[1]).resize((160, 120)).save(smaller)
+    checked = check(examples_of([*photos, Path(copy), smaller]), share=0, workers=0)
+    told = {example.image.path.name: example.photo for example in checked.train}
+    assert told["copy.png"] == told["astronaut.png"] is not None
+    assert {photo for name, photo in told.items() if name not in ("copy.png", "astronaut.png")} == {None}

@@ -14,7 +14,7 @@ from ..examples import Example
 class Keys:
     """What makes two pairs of a batch positives of each other; (n,) int64 each."""
 
-    image: Tensor  # equal for the same image
+    image: Tensor  # equal for the same image, and for copies of it
     text: Tensor  # equal for the same words
     label: Tensor  # equal for the same class; -1 for none
 
@@ -34,12 +34,18 @@ class KeyTable:
         labels = sorted({example.label for example in examples if example.label is not None})
         self._texts = {text: number for number, text in enumerate(texts)}
         self._labels = {label: number for number, label in enumerate(labels)}
+        photos = sorted({example.photo for example in examples if example.photo is not None})
+        self._photos = {photo: -1 - number for number, photo in enumerate(photos)}  # images count from 0
 
     def keys(self, rows: Sequence[int], examples: Sequence[Example], texts: Sequence[str]) -> Keys:
         """Give the keys of a batch; rows: which image each is."""
         labels = [-1 if example.label is None else self._labels[example.label] for example in examples]
+        images = [
+            row if example.photo is None else self._photos[example.photo]
+            for row, example in zip(rows, examples, strict=True)
+        ]
         return Keys(
-            torch.tensor(rows, dtype=torch.int64),
+            torch.tensor(images, dtype=torch.int64),
             torch.tensor([self._texts[_plain(text)] for text in texts], dtype=torch.int64),
             torch.tensor(labels, dtype=torch.int64),
         )
@@ -48,12 +54,17 @@ class KeyTable:
 def positives_of_all(examples: Sequence[Example]) -> Tensor:
     """Give (n, m) float32 for n images and all of their m captions, image after image."""
     said = [{_plain(text) for text in example.captions} for example in examples]
-    texts = [(_plain(text), example.label) for example in examples for text in example.captions]
+    texts = [(_plain(text), example) for example in examples for text in example.captions]
     rows = [
-        [text in mine or (label is not None and label == example.label) for text, label in texts]
+        [text in mine or _belong_together(example, other) for text, other in texts]
         for mine, example in zip(said, examples, strict=True)
     ]
     return torch.tensor(rows, dtype=torch.float32)
+
+
+def _belong_together(one: Example, other: Example) -> bool:
+    same_class = one.label is not None and one.label == other.label
+    return same_class or (one.photo is not None and one.photo == other.photo)
 
 
 def _plain(text: str) -> str:

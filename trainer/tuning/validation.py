@@ -38,15 +38,22 @@ class Score:
 
 
 class Validation:
-    """Held-out examples with their images; texts that are equal are one text with several images."""
+    """Held-out examples with their images.
+
+    Texts that are equal are one text with several images, and what is said of a photo is true of its copies.
+    """
 
     def __init__(self, examples: tuple[Example, ...], images: Images) -> None:
         self.examples = examples
         self._images = images
+        copies: dict[str, set[int]] = {}
+        for row, example in enumerate(examples):
+            if example.photo is not None:
+                copies.setdefault(example.photo, set()).add(row)
         texts: dict[str, set[int]] = {}
         for row, example in enumerate(examples):
             for text in example.captions:
-                texts.setdefault(text, set()).add(row)
+                texts.setdefault(text, set()).update({row}, copies.get(example.photo or "", ()))
         self.texts = list(texts)
         self.links: Links = link([sorted(rows) for rows in texts.values()])
 

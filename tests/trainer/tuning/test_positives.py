@@ -34,6 +34,14 @@ def test_two_texts_of_one_image_are_positives() -> None:
     assert positives(example("0", "a dog"), example("0", "a terrier")) == [[1, 1], [1, 1]]
 
 
+def test_what_is_said_of_a_photo_is_true_of_its_copy() -> None:
+    from dataclasses import replace
+
+    pair = [replace(example(name, text), photo="p") for name, text in (("0", "a dog"), ("1", "a terrier"))]
+    assert positives(*pair, example("2", "a cat")) == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert positives_of_all(pair).tolist() == [[1, 1], [1, 1]]
+
+
 def test_images_of_one_class_are_positives() -> None:
     pair = example("0", "a photo of a dog", "dog"), example("1", "the dog", "dog")
     assert positives(*pair) == [[1, 1], [1, 1]]
