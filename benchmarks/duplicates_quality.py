@@ -27,6 +27,7 @@ from indexer.backfill import fill_features
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
 from search.duplicates.finder import Question, find_pairs
+from search.duplicates.grouping import components
 from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
@@ -257,24 +258,41 @@ def hash_pairs(folder: Path, method: str, limit: int) -> set[tuple[str, str]]:
 
 
 def real_pairs(folder: Path, library: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Find pairs among the real ones of pairs.tsv; (kind, found, of, false pairs of that kind)."""
+    """Find pairs among the real ones of pairs.tsv; (kind, found, of, pairs of two photos).
+
+    Files that are paired there, or are equal byte for byte, are one photo, and so is a chain of them.
+    """
     index_folders(library, [folder / "images"], IndexSettings(model="builtin"))
     fill_features(library)
     with open_library(library) as reader:
         ids, _, _ = reader.fingerprints()
         images = reader.images(ids.tolist())
         found = {
-            tuple(sorted((one.path.name, other.path.name)))
+            _pair(one.path.name, other.path.name)
             for pair in find_pairs(reader, Question(Level.NEAR, turned=True), images)
             for one, other in itertools.product(images[pair.first], images[pair.second])
         }
     with (folder / "pairs.tsv").open() as lines:
         rows = [tuple(row) for row in csv.reader(lines, delimiter="\t")]
-    true = {tuple(sorted(row[:2])) for row in rows}
+    equal = [
+        _pair(one.path.name, other.path.name)
+        for copies in images.values()
+        for one, other in itertools.pairwise(copies)
+    ]
+    photos = components([*(_pair(*row[:2]) for row in rows), *equal])
+    photo_of = {name: number for number, photo in enumerate(photos) for name in photo}
     for kind in dict.fromkeys(row[2] for row in rows):
-        mine = {tuple(sorted(row[:2])) for row in rows if row[2] == kind}
-        false = {pair for pair in found - true if pair[0].split("-")[0] == kind.split("-")[0]}
-        yield kind, len(mine & found), len(mine), len(false)
+        mine = {_pair(*row[:2]) for row in rows if row[2] == kind}
+        wrong = {
+            pair
+            for pair in found
+            if pair[0].startswith(f"{kind}-") and photo_of.get(pair[0]) != photo_of.get(pair[1], -1)
+        }
+        yield kind, len(mine & found), len(mine), len(wrong)
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return min(one, other), max(one, other)
 
 
 def main() -> None:
@@ -317,7 +335,7 @@ def main() -> None:
         print(f"| {family} | " + " | ".join(shown) + " |")
     if arguments.pairs:
         for kind, found, of, false in real_pairs(arguments.pairs, folder / "pairs-library"):
-            print(f"real pairs, {kind}: {found} of {of} found, {false} other pairs")
+            print(f"real pairs, {kind}: {found} of {of} found, {false} pairs of two photos")
 
 
 def _skimage_photos(folder: Path) -> list[Path]:
