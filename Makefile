@@ -12,6 +12,8 @@ endif
 VERSION := $(shell $(or $(PYTHON),false) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 HAS_PYTHON := .venv/.has-python-$(VERSION)
 BIN := .venv/bin
+# Two processes, one thread of arithmetic each: idle threads of one would spin where the other wants to work.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,10 +22,10 @@ demo: .venv/.has-demo  ## install, gather demo photographs, index them and searc
 	$(BIN)/python scripts/demo.py
 
 test: lint  ## lint, types, import rules, quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint  ## the same with the slow tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: .venv/.has-test  ## lint, formatting, types, import rules
 	$(BIN)/ruff check
