@@ -272,8 +272,8 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
     """Tell whether the other of a pair may be given up for the keeper.
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
-    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels that
-    is kept for where it lies, or for one without the camera's data that this one has: that is an edited copy.
+    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
+    frame's do not count), or for one without the camera's data that this one has: that is an edited copy.
     """
     if found is None or found.level.rank > question.level.rank:
         return False
@@ -286,11 +286,17 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
     if best and _is_from_camera(other) and not _is_from_camera(keeper):
         return False
     if given_up.framed:
-        return True
+        return not (best and _shows_more(given_up, other, kept, keeper))
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
     if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
         return False
     return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
+
+
+def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
+    """Tell whether the other has more pixels of what both show: its frame does not count."""
+    theirs = (given_up.covered or 0) * other.width * other.height
+    return theirs > MORE_PIXELS * (kept.covered or 0) * keeper.width * keeper.height
 
 
 def _is_from_camera(image: StoredImage) -> bool:

@@ -18,8 +18,11 @@ COLOURS_EXPLAINED_MIN = 0.2  # of the variance of the paler picture's colours, b
 PALE = 1.0  # levels of spread below which a picture has no colours to compare
 SATURATION_MAX = 1.2  # of the paler picture against the more colourful one
 FRAME_MIN = 0.05  # share of a picture that a frame takes at least
-FRAME_SIDES_MIN = 3  # a flat strip at one side may be sky, at two the bars of a film
+FRAME_SIDES_MIN = 3  # a flat strip at one side may be sky, at two sky and sea
 FRAME_FLAT_MIN = 0.8  # share of a frame that is flat: it may have buttons on it
+BAR_TONE_MAX = 48.0  # grey levels: two bars are dark, for above and below a paragraph a page is light
+BAR_DIFFERENCE_MAX = 2.0  # grey levels between the flat cells of two bars: skies differ by more in themselves
+BAR_EVEN_MIN = 0.95  # share of these cells that are so near to their median
 
 Grey = NDArray[np.float32]  # (height, width), 0 to 255
 Chroma = NDArray[np.float32]  # (height, width, 2), the colour differences of JFIF's YCbCr, -128 to 127
@@ -112,10 +115,14 @@ def _lay_colours(first: Look, second: Look, to_base: Affine, size: tuple[int, in
 def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[int, ...]) -> bool:
     """Tell whether what the other does not show of a picture is a flat frame on three sides or four.
 
+    So are two dark bars of one tone on opposite sides, as telephones put around a photo that they show, and
+    films around their pictures.
+
     to_other: where a point of the picture lies in the other one; other_shape: its height and width.
     """
     grey = _smooth(picture)
-    spread = np.sqrt(np.maximum(over_cells(grey * grey) - over_cells(grey) ** 2, 0))
+    mean = over_cells(grey)
+    spread = np.sqrt(np.maximum(over_cells(grey * grey) - mean**2, 0))
     rows, columns = np.indices(spread.shape) * CELL_SIDE + CELL_SIDE / 2
     x, y = np.tensordot(to_other, np.stack([columns, rows, np.ones_like(rows)]), axes=1)
     height, width = other_shape[:2]
@@ -124,7 +131,16 @@ def has_frame(picture: NDArray[np.uint8], to_other: Affine, other_shape: tuple[i
     outside = beyond.any(axis=0)
     if outside.mean() < FRAME_MIN or (spread[outside] < FLAT).mean() < FRAME_FLAT_MIN:
         return False
-    return int((beyond.mean(axis=(1, 2)) > FRAME_MIN / 4).sum()) >= FRAME_SIDES_MIN
+    left, right, above, below = beyond.mean(axis=(1, 2)) > FRAME_MIN / 4
+    if int(left) + right + above + below >= FRAME_SIDES_MIN:
+        return True
+    return bool((left and right) or (above and below)) and _are_bars(mean[outside & (spread < FLAT)])
+
+
+def _are_bars(tones: Grey) -> bool:
+    tone = float(np.median(tones))
+    even = float((np.abs(tones - tone) <= BAR_DIFFERENCE_MAX).mean())
+    return tone <= BAR_TONE_MAX and even >= BAR_EVEN_MIN
 
 
 def warp(second: NDArray[np.uint8], to_base: Affine, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Grey]:

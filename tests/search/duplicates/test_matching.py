@@ -107,6 +107,44 @@ def test_a_frame_around_a_picture_is_told_from_the_picture(name: str, thirtieths
     assert (found.framed_first, found.framed_second) == (False, True)
 
 
+def shown_by_a_telephone(image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
+    screen = Image.new("RGB", (image.width, image.width * 16 // 9), ground)
+    screen.paste(image, (0, (screen.height - image.height) // 2))
+    draw = ImageDraw.Draw(screen)
+    draw.text((10, 5), "12:45      LTE 83 %", fill=(128, 128, 128), font_size=max(12, image.width // 30))
+    for place in (1, 3, 5):
+        middle, radius = screen.width * place // 6, screen.width // 40
+        draw.ellipse(
+            (middle - radius, screen.height - 3 * radius, middle + radius, screen.height - radius), "white"
+        )
+    return screen
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "astronaut"])
+def test_dark_bars_above_and_below_are_a_frame(name: str) -> None:
+    found = match(sketch(photo(name)), sketch(shown_by_a_telephone(photo(name), (12, 12, 14))))
+    assert found is not None
+    assert (found.framed_first, found.framed_second) == (False, True)
+
+
+def test_light_margins_above_and_below_are_none_for_words_may_stand_there() -> None:
+    found = match(sketch(photo("coffee")), sketch(shown_by_a_telephone(photo("coffee"), (250, 250, 250))))
+    assert found is not None
+    assert not found.framed_second
+
+
+def test_a_night_sky_and_a_dark_sea_are_no_bars() -> None:
+    image = photo("coffee")
+    scene = Image.new("RGB", (image.width, 2 * image.height))
+    draw = ImageDraw.Draw(scene)
+    for row in range(scene.height):
+        draw.line((0, row, scene.width, row), (row // 25, row // 25, 10 + row // 20))
+    scene.paste(image, (0, image.height // 2))
+    found = match(sketch(image), sketch(scene))
+    assert found is not None
+    assert not found.framed_second
+
+
 def test_what_a_crop_has_lost_is_no_frame() -> None:
     whole = photo("astronaut")
     found = match(sketch(whole), sketch(cropped(whole, 0.7)))

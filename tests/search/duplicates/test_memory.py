@@ -223,3 +223,14 @@ def test_a_picture_in_a_frame_goes_for_the_picture(tmp_path: Path) -> None:
     [group] = search(tmp_path / "library").groups
     assert group.keep.path.name == "photo.jpg"
     assert group.members[0].evidence.framed
+
+
+def test_a_screenshot_that_shows_more_of_a_photo_than_its_thumbnail_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    photo("coffee").resize((240, 160)).save(folder / "thumbnail.jpg", quality=92)
+    frame = Image.new("RGB", (840, 640), (20, 20, 20))
+    frame.paste(photo("coffee").resize((720, 480)), (60, 80))
+    frame.save(folder / "framed.jpg", quality=92)
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    assert names(search(tmp_path / "library")) == set()
