@@ -65,6 +65,19 @@ def test_a_model_that_knows_gets_full_marks(folder: Path):
     assert (figures.found, figures.false_alarms) == (1, 0)
 
 
+def test_a_mask_with_a_palette_and_edges_of_no_class_is_read_as_pascal_has_it(folder: Path):
+    for file in folder.glob("*.png"):
+        ids = np.asarray(Image.open(file)).copy()
+        ids[10:14] = 255  # the edge between things
+        mask = Image.fromarray(ids).convert("P")
+        mask.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+        mask.putdata(ids.ravel().tolist())
+        mask.save(file)
+    regions = read_region_set(folder)
+    figures = measure_regions(Oracle(regions, right=True), regions).figures  # type: ignore[arg-type]
+    assert (figures.miou_known, figures.miou_every) == (1, 1)
+
+
 def test_a_model_that_says_the_opposite_gets_none(folder: Path):
     regions = read_region_set(folder)
     figures = measure_regions(Oracle(regions, right=False), regions).figures  # type: ignore[arg-type]
