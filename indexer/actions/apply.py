@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
@@ -17,19 +18,27 @@ NAMES_MAX = 10_000  # files of one name in one folder
 
 
 def apply(
-    removals: Iterable[Removal], action: Action, *, library: Path, destination: Path | None = None
+    removals: Iterable[Removal],
+    action: Action,
+    *,
+    library: Path,
+    destination: Path | None = None,
+    links: Iterable[Path] = (),
 ) -> Iterator[Outcome]:
     """Get rid of files one by one; tell of each in turn, and stop for none that has to be left alone.
 
     What is a link to its kept file, hard or symbolic, takes no room of its own: it stays and is ALREADY,
-    whatever the action. `destination` is the folder of MOVE. The library's folder takes the journal. Raises
-    UsageError at once; while it runs LibraryBusy when another program acts on files, LibraryReadOnly and
-    DiskFull when the journal cannot be written: what was not journaled was not touched.
+    whatever the action. `destination` is the folder of MOVE; what one of the symbolic `links` leads to stays.
+    With DELETE a file stays whose sidecar says something that the kept file's does not. The library's folder
+    takes the journal.
+
+    Raises UsageError at once; while it runs LibraryBusy when another program acts on files, LibraryReadOnly
+    and DiskFull when the journal cannot be written: what was not journaled was not touched.
     """
     removals = [replace(r, path=absolute(r.path), keeper=absolute(r.keeper)) for r in removals]
     destination = destination and absolute(destination)
     _check_destination(action, destination)
-    return _applied(removals, _Work(action, library, destination, removals))
+    return _applied(removals, _Work(action, library, destination, removals, links))
 
 
 def _check_destination(action: Action, destination: Path | None) -> None:
@@ -72,13 +81,19 @@ class _Work:
     """One run of one action."""
 
     def __init__(
-        self, action: Action, library: Path, destination: Path | None, removals: list[Removal]
+        self,
+        action: Action,
+        library: Path,
+        destination: Path | None,
+        removals: list[Removal],
+        links: Iterable[Path],
     ) -> None:
         self.library = library
         self._action = action
         self._destination = destination
         self._kept = Kept(removal.keeper for removal in removals)
-        self._links = {} if action.links else linking.by_target(removal.path for removal in removals)
+        leading = chain((removal.path for removal in removals), links)
+        self._links = {} if action.links else linking.by_target(leading)
         self._journal: Journal | None = None
         self._entries = 0
         self._sidecars = Sidecars()
@@ -107,11 +122,25 @@ class _Work:
             raise Refused("kept in place of others in this run")
         if file.standing.identity in self._links:  # links stay, so what they lead to must stay as well
             raise Refused(f"a symbolic link would lead nowhere: {self._links[file.standing.identity]}")
+        if self._action is Action.DELETE:
+            self._check_sidecars(removal)
         if self._action.links and file.sha256 != keeper.sha256:
             raise Refused("not the same bytes as the kept file, so a link would show another picture")
         if self._action is Action.HARDLINK and file.standing.device != keeper.standing.device:
             raise Refused("not on the file system of the kept file, which hard links cannot leave")
         return _Pair(file, keeper)
+
+    def _check_sidecars(self, removal: Removal) -> None:
+        try:
+            kept = {sidecar.read_bytes() for sidecar in Sidecars().of(removal.keeper)}
+            lost = [each for each in self._sidecars.of(removal.path) if each.read_bytes() not in kept]
+        except OSError as problem:
+            raise Refused(words(problem)) from problem
+        if lost:
+            raise Refused(
+                f"{lost[0].name} beside it would be lost, and the kept file has no such sidecar: move it "
+                "there, or use --apply trash"
+            )
 
     def _plan(self, removal: Removal, pair: _Pair) -> tuple[Entry, list[Path]]:
         sidecars = [] if self._action.links else self._sidecars.of(removal.path)

@@ -1,6 +1,7 @@
 """The finder: a library to its groups of duplicates."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from indexer.workers import usable_cores
 from .candidates import Candidates, merged
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
-from .keeping import Keep, is_protected, order_to_keep
+from .keeping import Keep, has_few_colours, is_protected, order_to_keep
 from .memory import SCOPES, Memory
 from .proposing import Progress, find_candidates
 from .records import DuplicatePair, Evidence, Group, Level, Member
@@ -57,6 +58,11 @@ class DuplicateReport:
     def members(self) -> int:
         """Count the files that could go."""
         return sum(len(group.members) for group in self.groups)
+
+    @property
+    def worth_acting_on(self) -> int:
+        """Count those that take room: the others are hard links to the kept file."""
+        return sum(not member.linked for group in self.groups for member in group.members)
 
     @property
     def freed(self) -> int:
@@ -114,7 +120,7 @@ def _report(
     finally:
         judge.close()
     if question.reference is not None:
-        groups = [group for group in groups if group.keep.path.is_relative_to(question.reference)]
+        groups = [group for group in groups if is_protected(group.keep.path, (question.reference,))]
     files = sum(len(copies) for copies in asked.values())
     groups.sort(key=lambda group: (-group.freed, str(group.keep.path)))
     return DuplicateReport(tuple(groups), files, (*changed, *judge.unreadable.items()))
@@ -273,7 +279,8 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
     has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
-    frame's do not count), or for one without the camera's data that this one has: that is an edited copy.
+    frame's do not count), for one without the colours of this one, or for one without the camera's data that
+    this one has: that is an edited copy.
     """
     if found is None or found.level.rank > question.level.rank:
         return False
@@ -287,10 +294,16 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
         return False
     if given_up.framed:
         return not (best and _shows_more(given_up, other, kept, keeper))
+    if best and (given_up.coloured or _has_more_colours(other, keeper)):
+        return False
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
     if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
         return False
     return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
+
+
+def _has_more_colours(other: StoredImage, keeper: StoredImage) -> bool:
+    return has_few_colours(keeper) and not has_few_colours(other)
 
 
 def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
@@ -310,7 +323,7 @@ def _group(
     question: Question,
 ) -> Group:
     keep, *same = order_to_keep(copies, question.keep, question.kept_first)
-    members = [Member(copy, Level.EXACT, 1.0, Evidence(), "the same bytes") for copy in same]
+    members = [_same_bytes(copy, keep) for copy in same]
     for other, pair in others:
         if pair is not None:
             evidence = pair.towards(keep.content_id)
@@ -322,6 +335,14 @@ def _group(
             ]
     free = [member for member in members if not is_protected(member.image.path, question.kept_first)]
     return Group(keep, tuple(free))
+
+
+def _same_bytes(image: StoredImage, keep: StoredImage) -> Member:
+    linked = False
+    with suppress(OSError):  # who acts on it finds out
+        linked = image.path.samefile(keep.path)
+    reason = "the same file by another name, which takes no room" if linked else "the same bytes"
+    return Member(image, Level.EXACT, 1.0, Evidence(), reason, linked)
 
 
 def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredImage) -> str:

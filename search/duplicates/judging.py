@@ -255,8 +255,18 @@ def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
         pair.second,
         level,
         1.0 if level is Level.PIXEL else _confidence(found, pair),
-        Evidence(**shared, covered=found.covers_first, framed=found.framed_first),  # type: ignore[arg-type]
-        Evidence(**shared, covered=found.covers_second, framed=found.framed_second),  # type: ignore[arg-type]
+        Evidence(
+            **shared,  # type: ignore[arg-type]
+            covered=found.covers_first,
+            framed=found.framed_first,
+            coloured=found.only_first_coloured,
+        ),
+        Evidence(
+            **shared,  # type: ignore[arg-type]
+            covered=found.covers_second,
+            framed=found.framed_second,
+            coloured=found.only_second_coloured,
+        ),
     )
 
 

@@ -48,6 +48,8 @@ class Match:
     framed_first: bool = False  # the first is the second with a frame around it
     framed_second: bool = False
     same_colours: bool = True  # False: the same shapes in other colours
+    only_first_coloured: bool = False  # the second has hardly any colour where the first has some
+    only_second_coloured: bool = False
     marked: bool = False  # seen in detail, something was put on one of them
     # (2, 3): where a point of the second lies in the first, in shares of their widths and heights.
     placed: Affine = field(default_factory=lambda: np.eye(2, 3), compare=False)
@@ -124,6 +126,8 @@ def _match(
         framed_first=has_frame(first.look.grey, back, look.grey.shape),
         framed_second=has_frame(look.grey, affine, first.look.grey.shape),
         same_colours=laid.same_colours,
+        only_first_coloured=laid.only_first_coloured,
+        only_second_coloured=laid.only_second_coloured,
         placed=_in_shares(affine, first.look, look) @ _turning(mirrored, 0),
     )
 
@@ -190,6 +194,8 @@ def match_whole(first: Sketch, second: Sketch, turn: int = 0, *, mirrored: bool 
         laid.covers_second,
         ", ".join(words),
         same_colours=laid.same_colours,
+        only_first_coloured=laid.only_first_coloured,
+        only_second_coloured=laid.only_second_coloured,
         placed=_turning(mirrored, turn)[:2],
     )
 

@@ -15,6 +15,7 @@ CORRELATION_MIN = 0.6  # of a cell's grey levels with those laid over it
 FLAT_DIFFERENCE_MAX = 30.0  # grey levels between two flat cells, after the pictures' tones are matched
 COVERED_MIN = 0.9  # of a cell's pixels, before it is compared
 COLOURS_EXPLAINED_MIN = 0.2  # of the variance of the paler picture's colours, by the other's
+COLOURED = 2.0  # levels of spread from which a picture has colours that would be missed
 PALE = 1.0  # levels of spread below which a picture has no colours to compare
 SATURATION_MAX = 1.2  # of the paler picture against the more colourful one
 FRAME_MIN = 0.05  # share of a picture that a frame takes at least
@@ -74,6 +75,8 @@ class Overlay:
     covers_first: float  # share of the first picture's area that the second shows
     covers_second: float
     same_colours: bool  # False: the same shapes, but something has another hue
+    only_first_coloured: bool  # the second has hardly any colour where the first has some
+    only_second_coloured: bool
 
 
 def lay_over(first: Look, second: Look, affine: Affine) -> Overlay:
@@ -89,12 +92,14 @@ def lay_over(first: Look, second: Look, affine: Affine) -> Overlay:
     covered = float(mask.sum())
     common = over_cells(mask) >= COVERED_MIN
     agrees = _agreeing_cells(base, laid, common)
-    colours = (_colour_cells(chroma)[agrees] for chroma in _lay_colours(first, second, to_base, size))
+    one, other = (_colour_cells(chroma)[agrees] for chroma in _lay_colours(first, second, to_base, size))
     return Overlay(
         agreement=float(agrees[common].mean()) if common.any() else 0.0,
         covers_first=covered / mask.size,
         covers_second=min(1.0, covered / max(area, 1.0)),
-        same_colours=_same_colours(*colours),
+        same_colours=_same_colours(one, other),
+        only_first_coloured=_spread(other) < PALE and _spread(one) >= COLOURED,
+        only_second_coloured=_spread(one) < PALE and _spread(other) >= COLOURED,
     )
 
 
@@ -171,6 +176,11 @@ def _agreeing_cells(base: Grey, laid: Grey, common: NDArray[np.bool_]) -> NDArra
     tones = _matched_tones(mean_b[common], mean_a[common], mean_b)
     near = np.abs(tones - mean_a) < FLAT_DIFFERENCE_MAX
     return np.asarray(common & np.where(flat, near, correlation >= CORRELATION_MIN))
+
+
+def _spread(colours: NDArray[np.float32]) -> float:
+    """Tell how far (n, 2) cells lie from their mean: a tint all over is no colour."""
+    return float(np.sqrt(((colours - colours.mean(axis=0)) ** 2).sum(axis=1).mean())) if len(colours) else 0.0
 
 
 def _same_colours(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:

@@ -32,6 +32,7 @@ class Evidence:
     covered: float | None = None  # share of this image that the kept one shows
     turned: str = ""  # "mirrored", "rotated 90", ...
     framed: bool = False  # this image is the kept one with a frame around it
+    coloured: bool = False  # this image has colours, the kept one hardly any
     marked: bool = False  # the two are the same but for something put on one of them: a label, a watermark
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,6 +75,7 @@ class Member:
     confidence: float
     evidence: Evidence
     reason: str  # in words for a person
+    linked: bool = False  # a hard link to the kept file: it takes no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +92,5 @@ class Group:
 
     @property
     def freed(self) -> int:
-        """Give the bytes that its members take; hard links of one file count as they stand."""
-        return sum(member.image.size for member in self.members)
+        """Give the bytes that its members take beside the kept file."""
+        return sum(member.image.size for member in self.members if not member.linked)

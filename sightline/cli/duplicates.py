@@ -28,12 +28,13 @@ Examples:
 Levels, each with those before it: exact (the same bytes), pixel (the same pixels in another
 file), near (resized, recompressed, recoloured, cropped a little, framed, marked), similar (the
 same scene: bursts). Every file of a group is a duplicate of the kept one itself. With --keep
-best, no file goes for a copy that shows less of it, for a smaller one in a protected folder,
-or, when a camera made it, for one without the camera's data.
-Nothing is touched without --apply.
+best, no file goes for a copy that shows less of it, for one without its colours, for a smaller
+one in a protected folder, or, when a camera made it, for one without the camera's data.
+Nothing is touched without --apply. --apply delete asks twice once it is known what would go,
+leaves alone a file with the only XMP sidecar, and does not go with --level similar.
 
 \b
-Exit codes: 0 none found   11 duplicates found (with --apply: some were left alone)
+Exit codes: 0 none found, or hard links alone   11 duplicates found (with --apply: some were left alone)
   1 failed   2 wrong option   3 the library does not allow it   130 Ctrl-C
 """
 
@@ -71,7 +72,7 @@ def command(
         raise click.UsageError("--json, --csv and --paths exclude each other")
     if (action == "move") != (destination is not None):
         raise click.UsageError("--apply move needs --to FOLDER, and nothing else has a use for it")
-    _confirm_deleting(action, yes)
+    _check_deleting(action, yes, level=question["level"])
     place = library_path(library)
 
     from .. import groups, show
@@ -89,19 +90,33 @@ def command(
     if html:
         show.write_duplicates_page(report, to_question(question), place, html)
     show.remark(groups.summary(report))
-    left = report.members
+    left = report.worth_acting_on
     if action and report.groups:
+        _confirm_deleting(action, yes, report)
         left = _act(report, action, destination, place)
     sys.exit(FOUND if left else 0)
 
 
-def _confirm_deleting(action: str | None, yes: bool) -> None:
-    """Ask twice: deleting is the one action that cannot be undone."""
+def _check_deleting(action: str | None, yes: bool, *, level: str) -> None:
+    if action != "delete":
+        return
+    if level == "similar":
+        raise click.UsageError(
+            "--apply delete cannot be undone, and pictures of one scene are different pictures: use "
+            "--apply trash, or --level near"
+        )
+    if not (yes or sys.stdin.isatty()):
+        raise click.UsageError("--apply delete cannot be undone; without a terminal to ask on it needs --yes")
+
+
+def _confirm_deleting(action: str, yes: bool, report: "DuplicateReport") -> None:
+    """Ask twice, once it is known what would go: deleting is the one action that cannot be undone."""
+    from ..names import file_size, plural
+
     if action != "delete" or yes:
         return
-    if not sys.stdin.isatty():
-        raise click.UsageError("--apply delete cannot be undone; without a terminal to ask on it needs --yes")
-    click.confirm("Delete the duplicates for good, not into the trash?", abort=True, err=True)
+    what = f"{plural(report.members, 'file')} ({file_size(report.freed)})"
+    click.confirm(f"Delete {what} for good, not into the trash?", abort=True, err=True)
     if click.prompt("Type `delete` to go on", err=True) != "delete":
         raise click.Abort
 
@@ -122,13 +137,19 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
         )
     counts = dict.fromkeys(Result, 0)
     freed = 0
-    for outcome in apply(removals, Action(action), library=place, destination=destination):
-        counts[outcome.result] += 1
-        freed += outcome.bytes_freed
-        if outcome.result is Result.REFUSED:
-            show.remark(f"{outcome.path}: left alone: {outcome.reason}")
-        elif outcome.reason:
-            show.remark(f"{outcome.path}: {outcome.reason}")
+    links = _links_in(place)
+    try:
+        for outcome in apply(removals, Action(action), library=place, destination=destination, links=links):
+            counts[outcome.result] += 1
+            freed += outcome.bytes_freed
+            if outcome.result is Result.REFUSED:
+                show.remark(f"{outcome.path}: left alone: {outcome.reason}")
+            elif outcome.reason:
+                show.remark(f"{outcome.path}: {outcome.reason}")
+    except KeyboardInterrupt:
+        undo = "" if action == "delete" else ", which `sightline undo` takes back"
+        show.remark(f"{action}: stopped after {plural(counts[Result.DONE], 'file')}{undo}")
+        raise
     refused = counts[Result.REFUSED] + other_bytes
     said = [f"{plural(counts[Result.DONE], 'file')} ({file_size(freed)})", f"{refused:,} left alone"]
     if counts[Result.ALREADY]:
@@ -138,6 +159,16 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
     if destination is not None:
         _warn_of_return(destination, place)
     return refused
+
+
+def _links_in(place: Path) -> list[Path]:
+    """Give the library's symbolic links: what they lead to must stay."""
+    from indexer.store.library import open_library
+    from search.duplicates.finder import all_images
+
+    with open_library(place) as reader:
+        copies = all_images(reader).values()
+    return [image.path for images in copies for image in images if image.path.is_symlink()]
 
 
 def _removals(report: "DuplicateReport", action: "Action") -> tuple[list["Removal"], int]:

@@ -92,8 +92,10 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
     with progress() as update:
         fill_in(place, update)
         with open_library(place) as reader:
-            _check_reference(reader, asked.reference)
+            for option in ("protect", "reference"):
+                _check_in_library(reader, option, question[option])
             report = find_duplicates(reader, asked, progress=update)
+    _check_any(report, question["folder"])
     for line in not_compared(report.unreadable):
         show.remark(line)
     return report
@@ -131,16 +133,27 @@ def _absolute(folder: Path | None) -> Path | None:
     return None if folder is None else Path(os.path.abspath(folder))  # noqa: PTH100  # keeps links
 
 
-def _check_reference(reader: "LibraryReader", reference: Path | None) -> None:
+def _check_in_library(reader: "LibraryReader", option: str, named: "Path | tuple[Path, ...] | None") -> None:
+    """Refuse a folder that is misspelt, or holds nothing: who names it relies on it."""
     from indexer.errors import UsageError
     from indexer.store.names import relative_to
 
-    if reference is None or any(relative_to(reference, root) is not None for root in reader.roots()):
-        return
-    raise UsageError(
-        f"{reference} is not in the library, so nothing can be compared with it: add it with "
-        f"`sightline index {reference} --library {reader.path}`"
-    )
+    for folder in named if isinstance(named, tuple) else filter(None, (named,)):
+        if not folder.exists():
+            raise UsageError(f"--{option} {folder}: there is no such folder; look at how it is spelt")
+        roots = reader.roots()
+        if all(relative_to(folder, root) is None and relative_to(root, folder) is None for root in roots):
+            raise UsageError(
+                f"--{option} {folder} is not in the library: leave it out, or add it with "
+                f"`sightline index {folder} --library {reader.path}`"
+            )
+
+
+def _check_any(report: "DuplicateReport", folder: Path | None) -> None:
+    from indexer.errors import UsageError
+
+    if folder is not None and not report.files:
+        raise UsageError(f"--in {folder}: the library has no picture there; look at how it is spelt")
 
 
 def fill_in(place: Path, update: "Progress") -> None:

@@ -121,7 +121,7 @@ def test_delete_removes_the_file(empty: Album):
 # ---- sidecars ----
 
 
-@pytest.mark.parametrize("action", TAKING)
+@pytest.mark.parametrize("action", [Action.TRASH, Action.MOVE])
 def test_sidecars_travel_with_their_image(album: Album, action: Action):
     outcomes = album.apply(action)
     assert [[path.name for path in outcome.sidecars] for outcome in outcomes] == [
@@ -136,6 +136,32 @@ def test_sidecars_travel_with_their_image(album: Album, action: Action):
 def test_sidecars_stay_with_links(album: Album, action: Action):
     album.apply(action)
     assert len(list(album.root.rglob("*.xmp"))) == 2
+
+
+def test_a_file_with_the_only_sidecar_is_not_deleted(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    empty.write("b.jpg.xmp", b"rating 5")
+    (outcome,) = empty.apply(Action.DELETE)
+    assert outcome.result is Result.REFUSED
+    assert "b.jpg.xmp" in str(outcome.reason)
+    assert (empty.root / "b.jpg.xmp").exists()
+
+
+def test_a_file_goes_for_one_with_the_same_sidecar(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    for name in ("a.jpg.xmp", "b.jpg.xmp"):
+        empty.write(name, b"rating 5")
+    (outcome,) = empty.apply(Action.DELETE)
+    assert outcome.result is Result.DONE
+
+
+def test_what_a_symbolic_link_leads_to_stays(empty: Album):
+    empty.group("a.jpg", "b.jpg")
+    link = empty.root / "link.jpg"
+    link.symlink_to("b.jpg")
+    (outcome,) = apply(empty.removals, Action.TRASH, library=empty.library, links=[link])
+    assert outcome.result is Result.REFUSED
+    assert link.read_bytes() == (empty.root / "a.jpg").read_bytes()
 
 
 @pytest.mark.parametrize("other", ["b.CR2", "b.png", "B.mov"])
@@ -271,6 +297,7 @@ def test_move_to_where_the_file_is_leaves_it_alone(empty: Album):
 
 @pytest.mark.parametrize("action", TAKING)
 def test_what_is_changed_while_the_run_goes_on_is_left_alone(album: Album, action: Action):
+    album.write("a.jpg.xmp", b"<x:xmpmeta/>")  # the same as the copy's, which may be deleted then
     destination = album.elsewhere if action is Action.MOVE else None
     run = apply(album.removals, action, library=album.library, destination=destination)
     assert next(run).result is Result.DONE

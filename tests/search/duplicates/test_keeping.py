@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from indexer.store.records import StoredImage
-from search.duplicates.keeping import Keep, order_to_keep
+from search.duplicates.keeping import Keep, is_protected, order_to_keep
 
 PLAIN = StoredImage(
     content_id=1,
@@ -66,6 +66,33 @@ def test_first_goes_by_the_path() -> None:
 def test_a_protected_file_stays_however_small() -> None:
     small = replace(PLAIN, path=Path("/album/photo.jpg"), width=10)
     assert first(Keep.BEST, small, protected=(Path("/album"),)) is small
+
+
+@pytest.mark.parametrize("spelt", ["sub/../sub", "link", "."])
+def test_a_folder_is_protected_however_it_is_spelt(
+    spelt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    monkeypatch.chdir(tmp_path)
+    assert is_protected(tmp_path / "sub/photo.jpg", (tmp_path / spelt,))
+
+
+def test_a_file_is_protected_by_where_its_folder_leads(tmp_path: Path) -> None:
+    (tmp_path / "albums").mkdir()
+    (tmp_path / "link").symlink_to("albums")
+    assert is_protected(tmp_path / "link/photo.jpg", (tmp_path / "albums",))
+    assert not is_protected(tmp_path / "photo.jpg", (tmp_path / "albums",))
+
+
+def test_a_gif_comes_after_a_jpeg_of_its_size() -> None:
+    assert first(Keep.BEST, replace(PLAIN, format="GIF", size=900_000)) is PLAIN
+
+
+def test_a_sidecar_counts_as_metadata(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg.xmp").write_text("rating 5")
+    told = replace(PLAIN, path=tmp_path / "photo.jpg", mtime_ns=PLAIN.mtime_ns + 1)
+    assert first(Keep.BEST, told) is told
 
 
 def test_the_order_never_depends_on_the_order_asked_in() -> None:

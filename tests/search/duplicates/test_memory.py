@@ -234,3 +234,23 @@ def test_a_screenshot_that_shows_more_of_a_photo_than_its_thumbnail_stays(tmp_pa
     frame.save(folder / "framed.jpg", quality=92)
     index_folders(tmp_path / "library", [folder], SETTINGS)
     assert names(search(tmp_path / "library")) == set()
+
+
+def kept(tmp_path: Path, other: Image.Image, name: str, **options: object) -> set[str]:
+    """Index a colour JPEG beside another version of it; give the names of what would stay."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").save(folder / "photo.jpg", quality=92)
+    other.save(folder / name, **options)
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    return {group.keep.path.name for group in search(tmp_path / "library").groups}
+
+
+def test_a_colour_photo_is_not_given_up_for_a_grey_one(tmp_path: Path) -> None:
+    assert kept(tmp_path, photo("coffee").convert("L").convert("RGB"), "grey.png") == {"photo.jpg"}
+
+
+@pytest.mark.parametrize(("name", "colours"), [("few.png", 64), ("few.gif", 256)])
+def test_a_photo_is_not_given_up_for_one_with_a_palette(tmp_path: Path, name: str, colours: int) -> None:
+    few = photo("coffee").quantize(colours)
+    assert kept(tmp_path, few, name) == {"photo.jpg"}
