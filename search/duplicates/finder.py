@@ -20,6 +20,7 @@ from .keeping import Keep, has_few_colours, is_protected, order_to_keep
 from .memory import SCOPES, Memory
 from .proposing import Progress, find_candidates
 from .records import DuplicatePair, Evidence, Group, Level, Member
+from .sharpness import is_poor_source
 from .spool import Neighbours, chosen
 
 GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
@@ -279,8 +280,8 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
     has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
-    frame's do not count), for one without the colours of this one, or for one without the camera's data that
-    this one has: that is an edited copy.
+    frame's do not count), for one without the colours or the fine detail of this one, or for one without the
+    camera's data that this one has: that is an edited copy.
     """
     if found is None or found.level.rank > question.level.rank:
         return False
@@ -294,7 +295,7 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
         return False
     if given_up.framed:
         return not (best and _shows_more(given_up, other, kept, keeper))
-    if best and (given_up.coloured or _has_more_colours(other, keeper)):
+    if best and (given_up.coloured or _has_more_colours(other, keeper) or is_poor_source(keeper, other)):
         return False
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
     if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:

@@ -1,5 +1,6 @@
 """What a search for duplicates keeps for the next one."""
 
+import io
 import os
 import shutil
 import sqlite3
@@ -244,6 +245,16 @@ def kept(tmp_path: Path, other: Image.Image, name: str, **options: object) -> se
     other.save(folder / name, **options)
     index_folders(tmp_path / "library", [folder], SETTINGS)
     return {group.keep.path.name for group in search(tmp_path / "library").groups}
+
+
+def test_a_photo_is_not_given_up_for_a_png_of_a_worse_copy(tmp_path: Path) -> None:
+    worse = io.BytesIO()
+    photo("coffee").save(worse, "JPEG", quality=25)
+    assert kept(tmp_path, Image.open(worse), "worse.png") == {"photo.jpg"}
+
+
+def test_a_png_is_kept_over_the_jpeg_that_was_made_of_it(tmp_path: Path) -> None:
+    assert kept(tmp_path, photo("coffee"), "original.png") == {"original.png"}
 
 
 def test_a_colour_photo_is_not_given_up_for_a_grey_one(tmp_path: Path) -> None:
