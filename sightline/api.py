@@ -233,11 +233,11 @@ def highlight_image(
     """Find texts in an image; see `sightline.highlight`."""
     from .regions_output import open_photo
 
-    wanted = checked_texts(_texts(texts))
+    wanted = checked_texts(_words(texts))
     if isinstance(image, str | Path):
         opened, size = open_photo(Path(image).expanduser())
     else:
-        opened, size = upright_rgb(image), None
+        opened, size = _upright(image), None
     width, height = size or opened.size
     if len(wanted) * width * height * 4 > MAPS_BYTES_MAX:
         raise QueryInvalid(
@@ -245,6 +245,27 @@ def highlight_image(
             "at a time, or make the image smaller"
         )
     return _highlighter(model, device).find(opened, wanted, size=size).maps()
+
+
+def _words(texts: object) -> Sequence[str]:
+    words = [texts] if isinstance(texts, str) else texts
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise QueryInvalid(f"texts are a str or a list of str, not {type(texts).__name__}: {texts!r:.60}")
+    return words
+
+
+def _upright(image: object) -> "Image.Image":
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        what = type(image).__name__
+        raise QueryInvalid(f"an image is a path or a Pillow image, not {what}; Image.fromarray makes one")
+    if not all(image.size):
+        raise QueryInvalid(f"the image has no pixels: it is {image.width} x {image.height}")
+    try:
+        return upright_rgb(image)
+    except OSError as error:
+        raise QueryInvalid(f"the image cannot be decoded: {error}") from error
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from .looking import Progress, Seen, look_at
 from .splitting import split
 
 IMAGES_MIN = 2  # one image cannot be told apart from others
+VALIDATION_FEW = 20  # images
 QUOTED_LENGTH = 60  # letters of a caption in a message
 
 Kind = Literal[
@@ -54,7 +55,9 @@ class Checked:
     def lines(self) -> list[str]:
         """Put it in lines for a person, the sizes first."""
         parts = [f"{_size(self.train)} to learn from", f"{_size(self.validation)} to validate on"]
-        return ["; ".join(parts), *map(str, self.findings)]
+        few = f"{len(self.validation)} images are few to validate on: one of them moves a figure by much"
+        warned = [few] if 0 < len(self.validation) < VALIDATION_FEW else []
+        return ["; ".join(parts), *warned, *map(str, self.findings)]
 
 
 def check(

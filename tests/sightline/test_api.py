@@ -145,3 +145,15 @@ def test_an_encoder_by_itself(model: Path):
     assert images.shape == (2, 32)
     assert texts.shape == (3, 32)
     assert np.allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("texts", [None, [1], b"dog", ["dog", None]])
+def test_texts_that_are_no_texts_are_said(model: Path, texts: object):
+    with pytest.raises(QueryInvalid, match="a str or a list of str"):
+        sightline.highlight(Image.new("RGB", (20, 20)), texts, model=str(model))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("image", [np.zeros((20, 20, 3), np.uint8), None, Image.new("RGB", (0, 5))])
+def test_images_that_are_no_images_are_said(model: Path, image: object):
+    with pytest.raises(QueryInvalid, match="image"):
+        sightline.highlight(image, "dog", model=str(model))  # type: ignore[arg-type]

@@ -184,6 +184,11 @@ def test_the_summary_gives_sizes_first(many: list[Example]) -> None:
     ]
 
 
+def test_few_images_to_validate_on_are_warned_of(many: list[Example]) -> None:
+    checked = check(many[:30], validation=many[30:], workers=0)
+    assert checked.lines()[1].startswith("10 images are few to validate on")
+
+
 def test_progress_comes_to_its_end(many: list[Example]) -> None:
     reports: list[tuple[str, int, int]] = []
     check(many, workers=0, progress=lambda *report: reports.append(report))
