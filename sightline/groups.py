@@ -92,6 +92,9 @@ def leaks_dict(report: "LeakReport") -> dict[str, Any]:
     return {
         "train_files": report.train_files,
         "test_files": report.test_files,
+        "train_skipped": report.train_skipped,
+        "test_skipped": report.test_skipped,
+        "on_both_sides": report.shared,
         "leaking_test_files": report.counts(),
         "pairs": [
             {

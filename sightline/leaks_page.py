@@ -18,7 +18,7 @@ PICTURED_PAIRS = 200  # the others are listed
 
 
 def leaks_page(report: LeakReport, train: Path, test: Path, *, skipped: int) -> str:
-    """Write the pairs as HTML, the strictest level first; skipped: files that could not be read."""
+    """Write the pairs as HTML, the strictest level first; skipped: files that were not compared."""
     return filled(
         "cards.html",
         title=f"Leaks: what of {shown(test)} is in {shown(train)}",
@@ -56,7 +56,8 @@ def _remarks(report: LeakReport, skipped: int) -> Iterator[str]:
         yield f'<p class="remark">No leaks: compared {compared}.</p>'
     yield note_of_rest("pairs", PICTURED_PAIRS, len(report.leaks))
     if skipped:
-        yield f'<p class="remark">{plural(skipped, "file")} could not be read and stood aside.</p>'
+        files = plural(skipped, "file")
+        yield f'<p class="remark">Not compared: {files}, not there, no picture or not to be read.</p>'
 
 
 def _sections(leaks: Sequence[Leak]) -> Iterator[str]:

@@ -6,7 +6,7 @@ lines mean stands in docs/formats.md.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from ..store.failures import explained
 from ..store.files import sync_folder
 from ..store.lock import WriterLock
 from ..store.names import absolute, decode_name, encode_name
+from .checks import words
 from .records import Action
 
 FORMAT = 1
@@ -190,10 +191,21 @@ def acting(library: Path) -> Iterator[None]:
         lock.release()
 
 
-def runs(library: Path) -> list[Run]:
-    """Read the journals, the newest first; one that was cut off before its first line told nothing."""
+def runs(library: Path, on_unreadable: Callable[[JournalUnreadable], None] | None = None) -> list[Run]:
+    """Read the journals, the newest first; one that was cut off before its first line told nothing.
+
+    One that cannot be read is handed to `on_unreadable` and the others go on; without it, it is raised.
+    """
+    found = []
     files = sorted(actions_folder(library).glob(f"*{SUFFIX}"), key=lambda file: file.stem, reverse=True)
-    return [_read(library, file) for file in files if _has_begun(file)]
+    for file in files:
+        try:
+            found += [_read(library, file)] if _has_begun(file) else []
+        except JournalUnreadable as problem:
+            if on_unreadable is None:
+                raise
+            on_unreadable(problem)
+    return found
 
 
 def find_run(library: Path, name: str) -> Run:
@@ -204,9 +216,11 @@ def find_run(library: Path, name: str) -> Run:
     return _read(library, file)
 
 
-def newest_to_undo(library: Path) -> Run | None:
+def newest_to_undo(
+    library: Path, on_unreadable: Callable[[JournalUnreadable], None] | None = None
+) -> Run | None:
     """Give the newest run of which something can be put back, or was deleted for good."""
-    return next((run for run in runs(library) if run.pending), None)
+    return next((run for run in runs(library, on_unreadable) if run.pending), None)
 
 
 def _create(folder: Path, stamp: str) -> tuple[str, FileIO]:
@@ -222,20 +236,27 @@ def _file_of(library: Path, name: str) -> Path:
 
 
 def _has_begun(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.readline().endswith(b"\n")
+    try:
+        with file.open("rb") as opened:
+            return opened.readline().endswith(b"\n")
+    except OSError as problem:
+        raise JournalUnreadable(file, words(problem)) from problem
 
 
 def _read(library: Path, file: Path) -> Run:
     try:
         header, *lines = list(_lines(file))
-        if header["type"] != "run" or header["format"] != FORMAT:
-            raise JournalUnreadable(file, f"of another format: {header.get('format')}")
+        if header["type"] != "run":
+            raise JournalUnreadable(file, "it does not begin as one")
+        if header["format"] != FORMAT:
+            raise JournalUnreadable(file, f"of another format: {header['format']}")
         entries, steps = _gather(lines, library)
         started = datetime.fromisoformat(header["started"])
         action = Action(header["action"])
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as problem:
-        raise JournalUnreadable(file, f"{type(problem).__name__}: {problem}") from problem
+    except OSError as problem:
+        raise JournalUnreadable(file, words(problem)) from problem
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as problem:
+        raise JournalUnreadable(file, "damaged, or of another program") from problem
     return Run(library, file.stem, action, started, entries, steps)
 
 

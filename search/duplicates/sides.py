@@ -1,12 +1,17 @@
 """Sides: the files of a training or test set, given as a folder, a list of files, or a library."""
 
+import codecs
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.errors import FolderMissing, UsageError
 from indexer.store.files import LIBRARY_NAME, catalog_file
 from indexer.store.library import open_library
+
+SHOWN_MAX = 200  # characters of a line that is no file name
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,10 @@ class Side:
             return path in self.files
         return any(path.is_relative_to(folder) for folder in self.folders)
 
+    def lies_inside(self, other: "Side") -> bool:
+        """Tell whether all of this side is below the other's folders."""
+        return other.files is None and all(map(other.holds, self.folders))
+
 
 def read_side(place: Path) -> Side:
     """Find out what a path stands for; raise FolderMissing, or UsageError for a list without any file.
@@ -32,10 +41,10 @@ def read_side(place: Path) -> Side:
     paths ended by zero bytes; relative ones count from the list's folder.
     """
     place = _absolute(place)
-    if place.is_dir():
+    if os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
         is_library = place.name == LIBRARY_NAME or catalog_file(place).exists()
-        return _library(place) if is_library else Side(place, (place,), None)
-    if place.is_file():
+        return _library(place) if is_library else Side(place, (place.resolve(),), None)
+    if os.path.isfile(place):  # noqa: PTH113
         return _list(place)
     raise FolderMissing(place)
 
@@ -49,13 +58,33 @@ def _library(place: Path) -> Side:
 
 
 def _list(place: Path) -> Side:
-    content = place.read_bytes()
+    content = place.read_bytes().removeprefix(codecs.BOM_UTF8)  # which editors on Windows write
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
-    named = {_absolute(place.parent / os.fsdecode(line)) for line in lines if line.strip()}
-    files = frozenset(path for path in named if path.is_file())
+    names = [os.fsdecode(line) for line in lines if line.strip()]
+    named = {_absolute(place.parent / name): name for name in names}
+    there = [path for path, name in named.items() if _is_there(path, name, place)]
+    files = frozenset(map(_as_indexed, there))
     if not files:
         raise UsageError(f"{place}: names no file that is there; a list has one path a line")
-    return Side(place, _outermost({file.parent for file in files}), files, len(named) - len(files))
+    return Side(place, _outermost({file.parent for file in files}), files, len(named) - len(there))
+
+
+def _is_there(path: Path, name: str, source: Path) -> bool:
+    """Tell whether a listed path is a file; raise UsageError where no file can be called so."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as problem:
+        if problem.errno != errno.ENAMETOOLONG:
+            return False
+        start = "".join(letter if letter.isprintable() else "?" for letter in name[:SHOWN_MAX])
+        raise UsageError(
+            f"{source}: has a line that is too long for a file name: {start}…; a list has one path a line"
+        ) from problem
+
+
+def _as_indexed(file: Path) -> Path:
+    """Give the path that indexing finds a file by: its folder's own, where a link leads to that."""
+    return file.parent.resolve() / file.name
 
 
 def _absolute(path: Path) -> Path:

@@ -1,12 +1,17 @@
 """`sightline dedup-list`: what to keep of a collection, for programs that read lists of files."""
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .finding import find, question_options
 from .options import library_option, library_path
+
+if TYPE_CHECKING:
+    from indexer.store.records import StoredImage
 
 EPILOG = """\b
 Examples:
@@ -14,7 +19,8 @@ Examples:
   sightline dedup-list --drop --level exact -0 > drop.list
   sightline dedup-list --transforms --keep oldest --in train > train-keep.txt
 
-One path a line: each file that has no copies, and of each group of copies the one kept.
+One path a line: each file that has no copies, and of each group of copies the one kept. Files that are gone
+or changed since they were indexed are left out, and so are links to pictures that are listed anyway.
 Exit codes: 0 also when nothing is to be dropped.
 """
 
@@ -35,12 +41,47 @@ def command(question: Any, drop: bool, null: bool, library: Path | None) -> None
 
     report = find(question, place)
     dropped = {member.image.path for group in report.groups for member in group.members}
+    left_out = ""
     if drop:
         listed = sorted(dropped)
     else:
         with open_library(place) as reader:
             images = all_images(reader, question["folder"])
-        listed = sorted(image.path for copies in images.values() for image in copies)
-        listed = [path for path in listed if path not in dropped]
+        listed, left_out = _to_keep(images, dropped)
     show.paths(listed, end=b"\0" if null else b"\n")
+    if left_out:
+        show.remark(left_out)
     show.remark(groups.summary(report))
+
+
+def _to_keep(
+    images: "Mapping[int, Sequence[StoredImage]]", dropped: Collection[Path]
+) -> tuple[list[Path], str]:
+    """Give what to keep, sorted, and in words what was left out besides the duplicates."""
+    from ..names import plural
+
+    there = {content: list(_there(copies)) for content, copies in images.items()}
+    gone = sum(map(len, images.values())) - sum(map(len, there.values()))
+    pictures = [path for paths in there.values() for path in _pictures(paths)]
+    links = sum(map(len, there.values())) - len(pictures)
+    said = [f"{plural(gone, 'file')} gone or changed since indexing"] if gone else []
+    said += [f"{plural(links, 'link')} to pictures that are in the library anyway"] if links else []
+    listed = sorted(path for path in pictures if path not in dropped)
+    return listed, f"left out: {', '.join(said)}" if said else ""
+
+
+def _there(copies: "Sequence[StoredImage]") -> Iterator[Path]:
+    """Yield the files that still are what was indexed."""
+    for image in copies:
+        with suppress(OSError):
+            if image.is_as_indexed():
+                yield image.path
+
+
+def _pictures(paths: Sequence[Path]) -> list[Path]:
+    """Leave out links among files of the same bytes: they are one picture with what they lead to.
+
+    Where there are links alone, to one outside of what was asked about, the first stands for it.
+    """
+    files = [path for path in paths if not path.is_symlink()]
+    return files or sorted(paths)[:1]

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from .finding import fill_in, progress
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
+    from search.duplicates.leaks import LeakReport, Split
     from search.duplicates.sides import Side
 
 FOUND = 11  # exit code: there are leaks
+NAMED_MAX = 3  # files of a side that are named when they were not compared
 
 EPILOG = """\b
 Examples:
@@ -33,7 +36,8 @@ The pictures are indexed in the cache with the built-in model, so the second tim
 nothing is written into the folders.
 
 \b
-Exit codes: 0 no leaks   11 leaks found   2 no such folder or list
+Exit codes: 0 no leaks   11 leaks found
+  2 no such folder or list, or nothing to compare on one side
 """
 
 
@@ -46,8 +50,6 @@ Exit codes: 0 no leaks   11 leaks found   2 no such folder or list
 def command(train: Path, test: Path, no_transforms: bool, as_json: bool, html: Path | None) -> None:
     """Find what of a test set is in the training set, exactly or nearly."""
     from indexer.errors import UsageError
-    from indexer.store.library import open_library
-    from search.duplicates.leaks import find_leaks
     from search.duplicates.sides import read_side
 
     from .. import groups, show
@@ -55,25 +57,50 @@ def command(train: Path, test: Path, no_transforms: bool, as_json: bool, html: P
     sides = read_side(train), read_side(test)
     if sides[0] == sides[1]:
         raise UsageError("the two are the same; `sightline duplicates` looks within one")
-    place, skipped = _index(sides)
-    if skipped:
-        show.remark(f"{skipped:,} files could not be read and were not compared")
-    with progress() as update:
-        fill_in(place, update)
-        with open_library(place) as reader:
-            report = find_leaks(reader, *sides, turned=not no_transforms, progress=update)
+    report = _compare(sides, turned=not no_transforms)
     if as_json:
         show.json_lines([groups.leaks_dict(report)])
     else:
         show.raw("".join(f"{line}\n" for line in groups.leak_lines(report)))
     if html:
+        skipped = report.train_skipped + report.test_skipped
         show.write_leaks_page(report, sides[0].place, sides[1].place, skipped, html)
     show.remark(groups.leaks_summary(report))
     sys.exit(FOUND if report.leaks else 0)
 
 
-def _index(sides: "tuple[Side, Side]") -> tuple[Path, int]:
-    """Index what is on the two sides in the cache; give the library, and how many files could not be read."""
+def _compare(sides: "tuple[Side, Side]", *, turned: bool) -> "LeakReport":
+    """Index the two sides and compare them; tell of what could not be compared."""
+    from indexer.store.library import open_library
+    from search.duplicates.leaks import find_leaks, read_split
+
+    from .. import show
+
+    place = _index(sides)
+    with progress() as update:
+        fill_in(place, update)
+        with open_library(place) as reader, reader.snapshot():
+            split = read_split(reader, *sides)
+            for line in _not_compared(split):
+                show.remark(line)
+            return find_leaks(reader, split, turned=turned, progress=update)
+
+
+def _not_compared(split: "Split") -> Iterator[str]:
+    """Tell of files that stand aside: a line for each side, with the first few by name."""
+    from ..names import plural
+
+    for side, skipped in ((split.train, split.train_skipped), (split.test, split.test_skipped)):
+        if skipped:
+            named = [f"{path} ({reason})" for path, reason in skipped[:NAMED_MAX]]
+            named += [f"and {len(skipped) - NAMED_MAX:,} more"] if len(skipped) > NAMED_MAX else []
+            yield f"{side.place}: {plural(len(skipped), 'file')} not compared: {', '.join(named)}"
+    if split.in_train and split.shared:  # else it is the reason why nothing can be compared
+        yield f"{split.train.place}: {split.overlap()}"
+
+
+def _index(sides: "tuple[Side, Side]") -> Path:
+    """Index what is on the two sides in the cache; give the library."""
     from indexer.pipeline import IndexSettings, index_folders
 
     from .. import show
@@ -88,7 +115,10 @@ def _index(sides: "tuple[Side, Side]") -> tuple[Path, int]:
         wanted=lambda path: any(side.holds(path) for side in sides),
     )
     folders = tuple(dict.fromkeys(folder for side in sides for folder in side.folders))
-    return place, index_folders(place, folders, settings, on_notice=show.remark).skipped
+    summary = index_folders(place, folders, settings, on_notice=show.remark)
+    for folder in summary.unreadable:
+        show.remark(f"{folder.path}: not listed: {folder.reason}")
+    return place
 
 
 def _library_of(*folders: Path) -> Path:

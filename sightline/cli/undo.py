@@ -12,6 +12,7 @@ from .options import library_option, library_path
 if TYPE_CHECKING:
     from indexer.actions.journal import Run
     from indexer.actions.records import Outcome
+    from indexer.errors import JournalUnreadable
 
 EPILOG = """\b
 Examples:
@@ -57,10 +58,13 @@ def _list(library: Path) -> None:
 
     from .. import show
 
-    found = runs(library)
+    unreadable: list[JournalUnreadable] = []
+    found = runs(library, unreadable.append)
     for run in found:
         click.echo("\t".join(_columns(run)))
-    if not found:
+    for problem in unreadable:
+        _tell_unreadable(problem)
+    if not found and not unreadable:
         show.remark("no actions on files yet")
 
 
@@ -74,16 +78,35 @@ def _columns(run: "Run") -> tuple[str, ...]:
 
 
 def _choose(library: Path, name: str | None) -> "Run | None":
-    from indexer.actions.journal import find_run, newest_to_undo
+    from indexer.actions.journal import find_run
     from indexer.actions.records import Action
     from indexer.errors import DeletedForGood
 
-    run = newest_to_undo(library) if name is None else find_run(library, name)
+    run = _newest(library) if name is None else find_run(library, name)
     if run is None or not run.pending:
         return None
     if run.action is Action.DELETE:
         raise DeletedForGood(run.name, len(run.pending))
     return run
+
+
+def _newest(library: Path) -> "Run | None":
+    """Give the newest run to undo, past journals that cannot be read; without any, raise for these."""
+    from indexer.actions.journal import newest_to_undo
+
+    unreadable: list[JournalUnreadable] = []
+    run = newest_to_undo(library, unreadable.append)
+    if run is None and unreadable:
+        raise unreadable[0]  # something may be left to undo: not to be passed over
+    for problem in unreadable:
+        _tell_unreadable(problem)
+    return run
+
+
+def _tell_unreadable(problem: "JournalUnreadable") -> None:
+    from .. import show
+
+    show.remark(f"{problem.path}: passed over, not a journal that can be read ({problem.reason})")
 
 
 def _undo(run: "Run") -> bool:
@@ -100,8 +123,8 @@ def _undo(run: "Run") -> bool:
         show.remark("the next `sightline index` finds them again, without decoding them anew")
     if left:
         show.remark(
-            f"{plural(left, 'file')} not put back, see the reasons; the same command tries again, "
-            "`sightline undo --list` shows earlier runs"
+            f"{plural(left, 'file')} not put back, see the reasons; the same command tries again. "
+            "Another run is undone by its name: `sightline undo --list`, then `sightline undo --run NAME`"
         )
     return not left
 

@@ -290,3 +290,53 @@ def test_listed_files_are_compared_also_in_hidden_folders(run: Run, split: tuple
     (tmp_path / "test.txt").write_text(".cache/1.jpg\n")
     (report,) = rows(run("leaks", tmp_path / "train.txt", tmp_path / "test.txt", "--json"))
     assert report["leaking_test_files"] == {"exact": 1, "pixel": 0, "near": 0}
+
+
+def kept_of(run: Run, folder: Path) -> tuple[set[str], bytes]:
+    """Give what `dedup-list` keeps of a folder, below it, and what it says."""
+    done = run("dedup-list", "-0", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    paths = filter(None, done.stdout.split(b"\0"))
+    return {os.path.relpath(os.fsdecode(path), folder) for path in paths}, done.stderr
+
+
+def test_the_list_to_keep_is_the_folder_once_its_duplicates_are_gone(run: Run, messy: Path, tmp_path: Path):
+    run("duplicates", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    kept, said = kept_of(run, messy)
+    assert kept == set(contents(messy))
+    assert b"left out: 3 files gone or changed since indexing" in said
+
+
+def test_the_list_to_keep_has_no_links_that_took_the_place_of_copies(run: Run, messy: Path):
+    run("duplicates", "--level", "exact", "--apply", "symlink", cwd=messy)
+    assert "old phone/coffee.jpg" not in kept_of(run, messy)[0]
+
+
+def test_the_list_to_keep_has_no_links_once_they_are_indexed(run: Run, messy: Path, model: Path):
+    run("duplicates", "--level", "exact", "--apply", "symlink", cwd=messy)
+    assert run("index", messy, "--model", model, cwd=messy).returncode == 0
+    kept, said = kept_of(run, messy)
+    assert kept == {f"{name}.jpg" for name in NAMES[:5]}
+    assert b"left out: 1 link to pictures that are in the library anyway" in said
+
+
+def test_a_link_to_a_picture_outside_of_the_library_is_kept(
+    run: Run, messy: Path, model: Path, tmp_path: Path
+):
+    photo("brick").save(tmp_path / "outside.png")
+    (messy / "link.png").symlink_to(tmp_path / "outside.png")
+    assert run("index", messy, "--model", model, cwd=messy).returncode == 0
+    assert "link.png" in kept_of(run, messy)[0]
+
+
+def test_a_picture_that_is_not_in_the_library_is_not_set_apart(run: Run, mess: Path, tmp_path: Path):
+    photo("coins").save(tmp_path / "stranger.png")
+    done = run("not-duplicates", "coffee.jpg", tmp_path / "stranger.png", cwd=mess)
+    assert done.returncode == 2
+    assert b"stranger.png: not in the library" in done.stderr
+
+
+def test_pictures_that_left_the_library_can_be_taken_back(run: Run, mess: Path, tmp_path: Path):
+    photo("coins").save(tmp_path / "stranger.png")
+    done = run("not-duplicates", "--again", "coffee.jpg", tmp_path / "stranger.png", cwd=mess)
+    assert done.returncode == 0

@@ -1,10 +1,11 @@
 """`sightline undo`: over real journals and files; the library's catalog is only there to be found."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from indexer.actions.journal import acting, runs
+from indexer.actions.journal import acting, actions_folder, runs
 from indexer.actions.records import Action
 
 from ..indexer.acting import Album
@@ -116,3 +117,65 @@ def test_a_file_that_is_back_keeps_its_vector(run: Run, pictures: Path):
     assert b"1 removed" in run("index", pictures).stderr
     run("undo", cwd=pictures)
     assert b"1 moved" in run("index", pictures).stderr
+
+
+@pytest.fixture
+def damaged(album: Album) -> str:
+    """Make a run, then a newer journal that cannot be read; give the name of the run."""
+    album.apply(Action.MOVE)
+    [good] = runs(album.library)
+    (actions_folder(album.library) / "29991231T235959Z.jsonl").write_bytes(b"\x00\xff garbage\n[1]\n")
+    return good.name
+
+
+def test_what_cannot_be_put_back_tells_how_to_reach_another_run(run: Run, album: Album):
+    album.apply(Action.MOVE)
+    shutil.rmtree(album.elsewhere)
+    said = run("undo", cwd=album.root).stderr
+    assert b"`sightline undo --list`" in said
+    assert b"`sightline undo --run NAME`" in said
+
+
+def test_runs_are_listed_beside_a_journal_that_cannot_be_read(run: Run, album: Album, damaged: str):
+    done = run("undo", "--list", cwd=album.root)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{damaged}\t".encode())
+
+
+def test_a_journal_that_cannot_be_read_is_named_in_one_line(run: Run, album: Album, damaged: str):
+    [line] = run("undo", "--list", cwd=album.root).stderr.decode().splitlines()
+    assert "29991231T235959Z.jsonl: passed over" in line
+    assert "Error" not in line
+
+
+def test_undoing_passes_over_a_journal_that_cannot_be_read(run: Run, album: Album, damaged: str):
+    done = run("undo", cwd=album.root)
+    assert done.returncode == 0
+    assert (album.root / "b.jpg").exists()
+
+
+def test_a_run_is_undone_by_its_name_beside_a_journal_that_cannot_be_read(
+    run: Run, album: Album, damaged: str
+):
+    assert run("undo", "--run", damaged, cwd=album.root).returncode == 0
+
+
+def test_with_nothing_else_to_undo_a_journal_that_cannot_be_read_ends_with_3(
+    run: Run, album: Album, damaged: str
+):
+    run("undo", cwd=album.root)
+    done = run("undo", cwd=album.root)
+    assert done.returncode == 3
+    assert b"29991231T235959Z.jsonl: not a journal" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\n", b"1\n", b'{"type": "intent"}\n', b'{"type": "run", "format": 1}\n', b"[" * 100_000 + b"\n"],
+)
+def test_no_damage_to_a_journal_shows_an_exception(run: Run, album: Album, content: bytes):
+    actions_folder(album.library).mkdir()
+    (actions_folder(album.library) / "1.jsonl").write_bytes(content)
+    done = run("undo", "--run", "1", cwd=album.root)
+    assert done.returncode == 3
+    assert b"Error" not in done.stderr

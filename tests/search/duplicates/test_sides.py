@@ -47,3 +47,36 @@ def test_a_list_without_a_file_is_refused(folder: Path) -> None:
 def test_what_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(FolderMissing):
         read_side(folder / "nowhere")
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / "list.txt").write_text("a.jpg\n", encoding="utf-8-sig")
+    assert read_side(folder / "list.txt").files == {folder / "a.jpg"}
+
+
+def test_a_line_that_is_too_long_for_a_name_is_refused_and_cut(folder: Path) -> None:
+    (folder / "list.txt").write_text("a.jpg\n" + "x" * 5_000)
+    with pytest.raises(UsageError, match=r"too long for a file name: x{200}…"):
+        read_side(folder / "list.txt")
+
+
+def test_a_name_that_is_too_long_is_no_folder(folder: Path) -> None:
+    with pytest.raises(FolderMissing):
+        read_side(folder / ("x" * 300))
+
+
+def test_a_folder_behind_a_link_holds_what_indexing_finds_there(folder: Path) -> None:
+    (folder / "link").symlink_to("sub")
+    assert read_side(folder / "link").holds(folder / "sub/b.jpg")
+
+
+def test_a_listed_file_behind_a_link_is_the_one_that_indexing_finds(folder: Path) -> None:
+    (folder / "link").symlink_to("sub")
+    (folder / "list.txt").write_text("link/b.jpg\n")
+    assert read_side(folder / "list.txt").files == {folder / "sub/b.jpg"}
+
+
+def test_a_line_of_a_binary_file_is_shown_without_what_steers_a_terminal(folder: Path) -> None:
+    (folder / "list").write_bytes(b"\x1b\xff" * 5_000)
+    with pytest.raises(UsageError, match=r"name: \?{200}…"):
+        read_side(folder / "list")
