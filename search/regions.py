@@ -6,6 +6,9 @@ spreads of those scores: its height. The best cells of the chance texts in this 
 heights come about by chance; a cell reaches 0.5 where it stands as high as about five of six of those best
 cells do not. Nothing is stretched to fill 0 to 1, so a map of what is not in the picture stays low, and maps
 of several texts can be compared. docs/regions.md tells how far to trust them, with figures.
+
+What is said to match has one truth: a text is present where a cell reaches PRESENT_MIN, and then `matches` is
+true somewhere, since lines, boxes, masks and outlines are all made from it.
 """
 
 import math
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from indexer.encoders.dense import PatchEncoder
 
 Map: TypeAlias = NDArray[np.float32]  # (height, width), 0 to 1
+Mask: TypeAlias = NDArray[np.bool_]  # (height, width)
 Labels: TypeAlias = NDArray[np.int16]  # (height, width), index of a text, NONE where none fits
 
 NONE = -1  # the label of what no text names
@@ -66,6 +70,12 @@ class Regions:
         return highest
 
     @property
+    def present(self) -> NDArray[np.bool_]:
+        """Tell of each text, (texts,), whether it is said to be in the picture."""
+        said: NDArray[np.bool_] = self.presence >= PRESENT_MIN
+        return said
+
+    @property
     def contrasts(self) -> NDArray[np.float32]:
         """Give what texts compete for a cell by, (texts, rows, columns): heights above their own means."""
         usual = self.heights.mean(axis=(1, 2), keepdims=True)
@@ -86,40 +96,66 @@ class Regions:
     def labels(self, *, size: tuple[int, int] | None = None) -> Labels:
         """Give for every pixel the text that fits best there, or NONE; at the picture's size by default.
 
-        Texts compete where their maps reach PRESENT_MIN, each by how far it stands above its own mean in the
+        Texts compete where they match, each by how far it stands above its own mean in the
         picture; what no map reaches belongs to none.
         """
         width, height = size or (self.width, self.height)
         best = np.full((height, width), -np.inf, np.float32)
         labels = np.full((height, width), NONE, np.int16)
-        for text in np.flatnonzero(self.presence >= PRESENT_MIN):
+        for text in np.flatnonzero(self.present):
             candidate = enlarged(self.contrasts[text], width, height)
-            matches = self.map_of(int(text), size=(width, height)) >= PRESENT_MIN
-            wins = matches & (candidate > best)
+            wins = self.matches(int(text), size=(width, height)) & (candidate > best)
             labels[wins] = text
             best[wins] = candidate[wins]
         return labels
 
+    def matches(self, text: int, *, size: tuple[int, int] | None = None) -> Mask:
+        """Tell where one text is said to match, crumbs left out; somewhere if it is present, else nowhere."""
+        values = self.map_of(text, size=size)
+        return matching(values, self._threshold(text, values))
+
     def boxes(self, text: int) -> list[RegionBox]:
-        """Give the connected parts of a text's map that reach PRESENT_MIN, highest first."""
-        return boxes_of(self.map_of(text))
+        """Give the connected parts of the picture where a text matches, highest first."""
+        values = self.map_of(text)
+        return boxes_of(values, self._threshold(text, values))
+
+    def _threshold(self, text: int, values: Map) -> float:
+        """Give what a map must reach to match: between two cells it can stay a hair below its best cell."""
+        return min(PRESENT_MIN, float(values.max())) if self.present[text] else math.inf
 
 
 def boxes_of(values: Map, threshold: float = PRESENT_MIN) -> list[RegionBox]:
     """Box the connected parts of (height, width) values that reach a threshold; crumbs are left out."""
-    import cv2
-
-    matching = (values >= threshold).astype(np.uint8)
-    count, parts, facts, _ = cv2.connectedComponentsWithStats(matching, connectivity=8)
+    parts, facts, kept = _parts(values, threshold)
     boxes = []
-    for part in range(1, count):
-        left, top, width, height, area = (int(value) for value in facts[part])
-        if area < BOX_AREA_MIN * values.size and count > 2:
-            continue
+    for part in np.flatnonzero(kept):
+        left, top, width, height = (int(value) for value in facts[part, :4])
         rows, columns = slice(top, top + height), slice(left, left + width)
         score = float(values[rows, columns][parts[rows, columns] == part].max())
         boxes.append(RegionBox(left, top, left + width, top + height, score))
     return sorted(boxes, key=lambda box: -box.score)
+
+
+def matching(values: Map, threshold: float = PRESENT_MIN) -> Mask:
+    """Tell which of (height, width) values `boxes_of` has boxes around."""
+    parts, _, kept = _parts(values, threshold)
+    mask: Mask = kept[parts]
+    return mask
+
+
+def _parts(values: Map, threshold: float) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+    """Number the connected parts that reach a threshold, (height, width); cv2's facts, and which are kept.
+
+    A crumb is left out only beside something larger: where there are but crumbs, the largest is the finding.
+    """
+    import cv2
+
+    reached = (values >= threshold).astype(np.uint8)
+    _, parts, facts, _ = cv2.connectedComponentsWithStats(reached, connectivity=8)
+    areas = facts[:, cv2.CC_STAT_AREA]
+    kept = areas >= min(BOX_AREA_MIN * values.size, areas[1:].max(initial=0))
+    kept[0] = False  # the ground between the parts
+    return np.asarray(parts, np.int32), np.asarray(facts, np.int32), kept
 
 
 def enlarged(grid: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -1,10 +1,13 @@
 """Texts to find in pictures, and the chance texts that each kind of them is judged by.
 
 A bare noun is no caption: it is asked for in sentences, whose vectors are averaged. Nouns also score unlike
-sentences about other things, so nouns are judged by other nouns, and phrases by phrases.
+phrases, so nouns are judged by other nouns, and phrases by the same nouns in everyday phrases. The unrelated
+texts of indexer/background.py would be no measure: tax forms and the like score lower in a photo than any
+natural phrase, and by them three in ten classes that are not in a photo were claimed as "a photo of a X".
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.background import background_vectors
 from indexer.encoders.cache import encoder_cache_folder
 from indexer.errors import QueryInvalid
 from indexer.records import Vectors
@@ -30,6 +32,17 @@ SENTENCES = (
     "a close-up photo of a {}.",
     "a small {}.",
     "there is a {} in the picture.",
+)
+# Each everyday noun takes one of these, in turn. Chosen on half of the region photos: with rarer frames ("an
+# old {} in the street") or captions of whole scenes beside them, presence AUC was lower, by .02 at most.
+FRAMES = (
+    "a {}",
+    "a photo of a {}",
+    "the {}",
+    "a picture of a {}",
+    "a view of the {}",
+    "there is a {} in the picture",
+    "a {} in the background",
 )
 # Of every kind of thing, so that a picture shows a few of them and not the most.
 # fmt: off
@@ -53,7 +66,7 @@ class ChanceTexts:
     """Texts that come about by chance, of both kinds."""
 
     nouns: Vectors  # (n, dim), EVERYDAY_NOUNS
-    phrases: Vectors  # (m, dim), indexer/background.py's UNRELATED_TEXTS
+    phrases: Vectors  # (n, dim), the same in FRAMES
 
 
 def checked_texts(texts: Sequence[str]) -> tuple[str, ...]:
@@ -85,17 +98,28 @@ def text_vectors(encoder: "Encoder", texts: Sequence[str]) -> Vectors:
 
 def chance_texts(encoder: "Encoder") -> ChanceTexts:
     """Encode both kinds; once per model, then read from its cache folder."""
-    folder = encoder_cache_folder(encoder.card)
-    return ChanceTexts(_noun_vectors(encoder), background_vectors(encoder, folder))
+    return ChanceTexts(
+        _kept_vectors(encoder, "nouns", EVERYDAY_NOUNS, asked_in=SENTENCES),
+        _kept_vectors(encoder, "phrases", everyday_phrases()),
+    )
 
 
-def _noun_vectors(encoder: "Encoder") -> Vectors:
-    digest = hashlib.sha256("\n".join((*SENTENCES, *EVERYDAY_NOUNS)).encode()).hexdigest()[:16]
-    path = encoder_cache_folder(encoder.card) / f"nouns-{digest}.npy"
+def everyday_phrases() -> tuple[str, ...]:
+    """Give each everyday noun in one of the frames."""
+    framed = zip(itertools.cycle(FRAMES), EVERYDAY_NOUNS, strict=False)
+    return tuple(frame.replace("{}", noun) for frame, noun in framed)
+
+
+def _kept_vectors(
+    encoder: "Encoder", kind: str, texts: Sequence[str], *, asked_in: Sequence[str] = ()
+) -> Vectors:
+    """Encode chance texts, or read them where they were kept; asked_in: what else the vectors depend on."""
+    digest = hashlib.sha256("\n".join((*asked_in, *texts)).encode()).hexdigest()[:16]
+    path = encoder_cache_folder(encoder.card) / f"{kind}-{digest}.npy"
     if path.exists():
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
-    vectors = text_vectors(encoder, EVERYDAY_NOUNS)
+    vectors = text_vectors(encoder, texts)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.stem}.{os.getpid()}.npy")
     np.save(beside, vectors, allow_pickle=False)

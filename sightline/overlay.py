@@ -13,6 +13,7 @@ from search.regions import NONE, PRESENT_MIN, RegionBox, Regions, load_highlight
 from search.results import Hit, SearchAnswer
 
 from .names import printable
+from .regions_output import presence_shown
 from .sheet import PAPER, QUIET, fitted_text, font_for
 
 # Okabe and Ito's colours, told apart by people with any colour vision; without black, which photos have.
@@ -26,8 +27,10 @@ PALETTE = (
     (204, 121, 167),
 )
 WHITE = (255, 255, 255)
+MIDDLE_GREY = (128, 128, 128)
 FADED = 0.75  # brightness of the grey photo under the colours
-HEAT_ALPHA = 0.8  # of the colour where a map is 1
+HEAT_ALPHA = 0.7  # of the colour where a map is far above chance
+HEAT_ALPHA_FROM = 0.7  # the map's value from which it is that strong; below, it fades fast to the grey photo
 LABEL_ALPHA = 0.55
 LINE_HEIGHT = 30  # pixels of the legend, on a picture 800 pixels wide
 SIDE_MIN = 480  # a smaller picture is enlarged, or its legend could not be read
@@ -54,6 +57,11 @@ def colour_of(text: int) -> tuple[int, int, int]:
     return PALETTE[text % len(PALETTE)]
 
 
+def texts_drawn(answer: SearchAnswer) -> tuple[str, ...]:
+    """Give the texts of a query that are drawn on its hits, in the order of `colour_of`."""
+    return tuple(str(part.text) for part in answer.query.texts if part.weight > 0)
+
+
 def drawing_for(
     answer: SearchAnswer, library: Path, *, notify: Callable[[str], None] = lambda line: None
 ) -> Callable[[Hit, Image.Image], Image.Image]:
@@ -62,7 +70,7 @@ def drawing_for(
     Patch vectors that the library has are used, others are taken now and stored if that can be. Raises
     EncoderError when the model of that name has other weights by now.
     """
-    texts = [str(part.text) for part in answer.query.texts if part.weight > 0]
+    texts = texts_drawn(answer)
     highlighter = load_highlighter(answer.encoder, notify=notify)
     answer.check_weights(highlighter.weights_hash)
     grids = patches_of(library, highlighter.patches, [bytes.fromhex(hit.content_hash) for hit in answer])
@@ -91,11 +99,16 @@ def overlay(image: Image.Image, regions: Regions, *, model: str, boxes: bool = F
 
 def heat(image: Image.Image, regions: Regions, text: int) -> Image.Image:
     """Colour an RGB picture by one text's map, with a line around what is said to match."""
-    values = regions.map_of(text, size=image.size)
-    alpha = HEAT_ALPHA * values[:, :, None]
+    drawn = _heated(image, regions.map_of(text, size=image.size))
+    return Image.fromarray(_outlined(drawn, regions.matches(text, size=image.size), WHITE))
+
+
+def _heated(image: Image.Image, values: NDArray[np.float32]) -> Colours:
+    """Lay the colours of (height, width) values over an RGB picture that fades to grey where they are low."""
+    along = np.clip(values / HEAT_ALPHA_FROM, 0, 1)
+    alpha = (HEAT_ALPHA * along**2 * (3 - 2 * along))[:, :, None]
     mixed = _faded(image, 1 - values) * (1 - alpha) + _heat_colours(values) * alpha
-    drawn = mixed.astype(np.uint8)
-    return Image.fromarray(_outlined(drawn, values >= PRESENT_MIN, WHITE))
+    return np.asarray(mixed, dtype=np.uint8)
 
 
 def segmentation(image: Image.Image, regions: Regions) -> Image.Image:
@@ -180,17 +193,22 @@ def _heat_legend(regions: Regions, model: str, width: int, scale: _Scale) -> Ima
     _write_text(draw, regions, 0, scale.line // 2, scale.line // 4, width, scale)
     top = scale.line + scale.line // 2
     font = font_for(scale.font)
-    zero, one = "0 not here", f"1 surely · {printable(model)}"
+    zero, one = "0 not here", f"1 far above chance · {printable(model)}"
     left = scale.line // 2 + int(draw.textlength(zero, font=font)) + scale.font
     bar = max(20, min(width // 3, 12 * scale.font))
-    colours = _heat_colours(np.linspace(0, 1, bar, dtype=np.float32)[None])
-    legend.paste(Image.fromarray(np.repeat(colours, scale.font, axis=0)), (left, top + 2))
+    legend.paste(_heat_bar(bar, scale.font), (left, top + 2))
     middle = left + round(bar * PRESENT_MIN)
     draw.line((middle, top - 1, middle, top + scale.font + 4), fill=WHITE, width=scale.stroke)
     draw.text((scale.line // 2, top), zero, font=font, fill=QUIET)
     after = left + bar + scale.font
     draw.text((after, top), fitted_text(draw, one, font, max(20, width - after)), font=font, fill=QUIET)
     return legend
+
+
+def _heat_bar(width: int, height: int) -> Image.Image:
+    """Draw 0 to 1 as a photo of middle grey would be: where that is all there is, colours look so."""
+    values = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
+    return Image.fromarray(_heated(Image.new("RGB", (width, height), MIDDLE_GREY), values))
 
 
 def _segmentation_legend(regions: Regions, model: str, width: int, scale: _Scale) -> Image.Image:
@@ -216,11 +234,11 @@ def _segmentation_legend(regions: Regions, model: str, width: int, scale: _Scale
 def _write_text(
     draw: ImageDraw.ImageDraw, regions: Regions, text: int, left: int, top: int, width: int, scale: _Scale
 ) -> None:
-    presence = float(regions.presence[text])
-    said = f"{presence:.2f}" if presence >= PRESENT_MIN else f"{presence:.2f}, not in this picture"
+    present = bool(regions.present[text])
+    said = presence_shown(regions, text) + ("" if present else ", not in this picture")
     line = f"{printable(regions.texts[text])}   {said}"
     font = font_for(scale.font, line)
-    colour = WHITE if presence >= PRESENT_MIN else QUIET
+    colour = WHITE if present else QUIET
     draw.text((left, top), fitted_text(draw, line, font, max(20, width - left)), font=font, fill=colour)
 
 

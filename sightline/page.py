@@ -1,6 +1,6 @@
 """The page: an answer as one HTML file that holds its own images and needs no network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from PIL import Image
@@ -14,10 +14,11 @@ from .thumbnails import thumbnails
 
 THUMBNAIL_SIDE = 640  # pixels: sharp in the grid, fair when enlarged, about 60 kB each
 ROW_HEIGHT = 230  # pixels
-HIGHLIGHTED = (
-    '<p class="remark">Where it is: one text as a heat map, yellow where it surely matches and a white line '
-    "around what is said to match; several in colours of their own. Grey is none of it.</p>"
+HEAT = (
+    "yellow where it stands far above chance, and a white line around what is said to match. "
+    "Grey is none of it."
 )
+SEVERAL = "each text in its own colour where it fits best. Grey is none of these."
 
 
 Draw = Callable[[Hit, Image.Image], Image.Image]
@@ -36,7 +37,7 @@ def page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
         "page.html",
         title=shown(str(answer.query)),
         summary=shown(f"{found} · {answer.encoder} · {answer.seconds:.2f} s"),
-        remark=_remark(answer) + (HIGHLIGHTED if highlight else ""),
+        remark=_remark(answer) + (_highlighted(answer) if highlight else ""),
         figures="\n".join(figures),
     )
 
@@ -47,6 +48,25 @@ def _remark(answer: SearchAnswer) -> str:
     if answer.nothing_matches:
         return '<p class="remark">Nothing matches well; these are the least far.</p>'
     return ""
+
+
+def _highlighted(answer: SearchAnswer) -> str:
+    """Tell what is drawn on the hits, and whose colour is whose."""
+    from .overlay import texts_drawn
+
+    texts = texts_drawn(answer)
+    if len(texts) == 1:
+        return f'<p class="remark">Where it is: {HEAT}</p>'
+    return f'<p class="remark">Where it is: {SEVERAL}</p><p class="legend">{_swatches(texts)}</p>'
+
+
+def _swatches(texts: Sequence[str]) -> str:
+    from .overlay import colour_of
+
+    return " ".join(
+        f'<span><i style="background: #{bytes(colour_of(number)).hex()}"></i>{shown(text)}</span>'
+        for number, text in enumerate(texts)
+    )
 
 
 def _figure(rank: int, hit: Hit, image: Image.Image | None) -> str:

@@ -32,10 +32,16 @@ def open_photo(path: Path, max_megapixels: float | None = None) -> tuple[Image.I
 
 def regions_lines(regions: Regions) -> Iterator[str]:
     """Tell each text's presence, and how many parts of the picture match."""
-    for text, presence in enumerate(regions.presence):
+    for text, name in enumerate(regions.texts):
         boxes = regions.boxes(text)
         found = plural(len(boxes), "region") if boxes else "not in this picture"
-        yield f"{presence:.2f}\t{printable(regions.texts[text])}\t{found}"
+        yield f"{presence_shown(regions, text)}\t{printable(name)}\t{found}"
+
+
+def presence_shown(regions: Regions, text: int) -> str:
+    """Write a text's presence; what is not in the picture never reads 0.50, from where on things are."""
+    presence = float(regions.presence[text])
+    return f"{presence if regions.present[text] else min(presence, PRESENT_MIN - 0.01):.2f}"
 
 
 def regions_dict(regions: Regions, photo: Path, model: str) -> dict[str, Any]:
@@ -57,12 +63,11 @@ def regions_dict(regions: Regions, photo: Path, model: str) -> dict[str, Any]:
 
 
 def _text_dict(regions: Regions, text: int) -> dict[str, Any]:
-    values = regions.map_of(text)
     presence = float(regions.presence[text])
     return {
         "text": regions.texts[text],
         "presence": round(presence, 4),
-        "present": presence >= PRESENT_MIN,
+        "present": bool(regions.present[text]),
         "boxes": [
             {
                 "box": [
@@ -75,7 +80,7 @@ def _text_dict(regions: Regions, text: int) -> dict[str, Any]:
             }
             for box in regions.boxes(text)
         ],
-        "mask": run_lengths(values >= PRESENT_MIN),
+        "mask": run_lengths(regions.matches(text)),
     }
 
 

@@ -1,7 +1,8 @@
 """Measuring regions: how well an encoder finds where things are, on photos whose pixels are named.
 
 A folder holds NAME.jpg beside NAME.png, whose pixel values are class ids, 0 for unnamed, and classes.yaml.
-Every class in a photo is a query of one word or two. The figures:
+A photo whose mask holds none of the classes tells nothing, and is left out. Every class in a photo is a query
+of one word or two. The figures:
 
 mean IoU, classes known   every named pixel goes to the best of the classes in the photo; intersection over
                           union of each class over all photos, averaged over classes
@@ -16,9 +17,10 @@ presence AUC              the highest value of a map in a photo with the class s
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +28,20 @@ from numpy.typing import NDArray
 from indexer.errors import FolderMissing, PairsInvalid
 from search.regions import PRESENT_MIN, Highlighter, RegionBox, Regions, boxes_of, enlarged
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 CLASSES_FILE = "classes.yaml"
 STEP = 4  # every fourth pixel is enough for overlaps, at a sixteenth of the cost
 BOX_OVERLAP_MIN = 0.5
 RESAMPLES = 10_000
 CENTRE_SPREAD = 0.25  # of a side: the centre prior's standard deviation
 
-Mask = NDArray[np.uint8]  # (height, width), class ids
+ID_MAX = 65_535  # a mask has sixteen bits a pixel at most
+MASK_MODES = ("1", "L", "P", "I;16", "I")  # of Pillow: one number a pixel
+TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+Mask = NDArray[np.uint16]  # (height, width), class ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +110,66 @@ class RegionMeasurement:
 
 
 def read_region_set(folder: Path) -> RegionSet:
-    """Read which photos and classes a folder holds; raises FolderMissing, PairsInvalid."""
-    import yaml
-
+    """Read photos and classes of a folder, and check every mask; raises FolderMissing, PairsInvalid."""
     if not folder.is_dir():
         raise FolderMissing(folder)
+    classes = _read_classes(folder / CLASSES_FILE)
+    images = sorted(folder.glob("*.jpg"))
+    found = [RegionPhoto(path, path.with_suffix(".png")) for path in images]
+    photos = [photo for photo in found if photo.mask.exists()]
+    if not photos:
+        raise PairsInvalid(folder, "no NAME.jpg with a mask NAME.png beside it; other endings are not read")
+    ids = tuple(classes)
+    telling = tuple(photo for photo in photos if _holds_a_class(photo, ids))
+    if not telling:
+        raise PairsInvalid(
+            folder, f"no mask holds a class of {CLASSES_FILE}; its ids must be the values of pixels"
+        )
+    return RegionSet(telling, ids, tuple(classes.values()))
+
+
+def _read_classes(file: Path) -> Mapping[int, str]:
+    """Read class ids and what they are called when asked for; 0 is no class."""
+    import yaml
+
     try:
-        stored = yaml.safe_load((folder / CLASSES_FILE).read_text(encoding="utf-8"))
-        classes: Mapping[int, str] = {int(key): str(name) for key, name in stored["classes"].items() if key}
+        stored = yaml.safe_load(file.read_text(encoding="utf-8"))["classes"]
+        named = {int(key): spoken(str(name or "")) for key, name in stored.items()}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise PairsInvalid(
-            folder, f"its {CLASSES_FILE} cannot be read; it maps class ids to names"
+            file.parent, f"its {file.name} cannot be read; it maps class ids to names"
         ) from error
-    images = sorted(folder.glob("*.jpg"))
-    photos = tuple(
-        RegionPhoto(path, path.with_suffix(".png")) for path in images if path.with_suffix(".png").exists()
-    )
-    if not photos:
-        raise PairsInvalid(folder, "no NAME.jpg with a mask NAME.png beside it")
-    return RegionSet(photos, tuple(classes), tuple(spoken(name) for name in classes.values()))
+    classes = {key: name for key, name in named.items() if key}
+    if not classes:
+        raise PairsInvalid(file, "names no class; write them as: classes: {1: dog, 2: sky}")
+    for key, name in classes.items():
+        if not 0 < key <= ID_MAX:
+            raise PairsInvalid(file, f"class {key}: ids are 1 to {ID_MAX}, the values that pixels can have")
+        if not name.strip():
+            raise PairsInvalid(file, f"class {key} has no name; give the word to ask for, or take it out")
+    return classes
+
+
+def _holds_a_class(photo: RegionPhoto, ids: Sequence[int]) -> bool:
+    """Tell whether a mask, once checked, names anything; raises PairsInvalid."""
+    mask = read_mask(photo)
+    width, height = _upright_size(photo.image)
+    if mask.shape != (height, width):
+        raise PairsInvalid(
+            photo.mask,
+            f"{mask.shape[1]} x {mask.shape[0]} pixels, its photo {width} x {height} when upright; "
+            "both must be of one size",
+        )
+    return bool(np.isin(ids, _coarse(mask)).any())
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    """Read a photo's (width, height) from its header; its pixels cost too much to be decoded twice."""
+    from PIL import ExifTags, Image
+
+    with _explained(path), Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+        return image.size[::-1] if turned else image.size
 
 
 def spoken(name: str) -> str:
@@ -146,27 +196,52 @@ def outcomes_of(
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[PhotoOutcome]:
     """Look at each photo in turn."""
-    from PIL import Image
-
     for done, photo in enumerate(regions.photos):
         progress(done, len(regions.photos))
-        with Image.open(photo.image) as image:
-            found = highlighter.find(image, regions.names)
+        found = highlighter.find(_picture(photo.image), regions.names)
         yield judged(found, read_mask(photo), regions.ids)
     progress(len(regions.photos), len(regions.photos))
 
 
 def read_mask(photo: RegionPhoto) -> Mask:
-    """Read a mask, (height, width) class ids."""
+    """Read a mask, (height, width) class ids; raises PairsInvalid."""
+    image = _picture(photo.mask)
+    if image.mode not in MASK_MODES:
+        raise PairsInvalid(
+            photo.mask,
+            f"{image.mode} pixels are no class ids; save it in grey or with a palette, one number a pixel",
+        )
+    return np.asarray(image).astype(np.uint16)
+
+
+def _picture(path: Path) -> "Image.Image":
     from PIL import Image
 
-    with Image.open(photo.mask) as image:
-        return np.asarray(image, dtype=np.uint8)
+    with _explained(path), Image.open(path) as image:
+        image.load()
+        return image
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Name the file that Pillow cannot read."""
+    from PIL import Image
+
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise PairsInvalid(
+            path, "cannot be read as a picture, or not to its end; replace it, or take the pair out"
+        ) from error
+
+
+def _coarse(mask: Mask) -> Mask:
+    return mask[STEP // 2 :: STEP, STEP // 2 :: STEP]
 
 
 def judged(found: Regions, mask: Mask, ids: Sequence[int]) -> PhotoOutcome:
     """Compare what was found with a mask; the texts of `found` are the classes of these ids."""
-    coarse = mask[STEP // 2 :: STEP, STEP // 2 :: STEP]
+    coarse = _coarse(mask)
     present = np.isin(ids, coarse)
     queries = np.flatnonzero(present)
     own = [mask == ids[int(query)] for query in queries]
@@ -215,7 +290,7 @@ def _best(grids: NDArray[np.float32], among: NDArray[np.int64], shape: tuple[int
 
 def _overlaps(classes: NDArray[np.int64], mask: Mask, ids: Sequence[int]) -> NDArray[np.int64]:
     """Count over the named pixels: rightly named, named so, of the class; (3, classes)."""
-    place = np.full(256, -1)
+    place = np.full(ID_MAX + 1, -1)
     place[list(ids)] = np.arange(len(ids))
     truth = place[mask]
     named, truth = classes[truth >= 0], truth[truth >= 0]
@@ -313,7 +388,7 @@ def baselines(regions: RegionSet) -> Iterator[BaselineOutcome]:
     chance = np.random.default_rng(0)
     for photo in regions.photos:
         mask = read_mask(photo)
-        coarse = mask[STEP // 2 :: STEP, STEP // 2 :: STEP]
+        coarse = _coarse(mask)
         queries = np.flatnonzero(np.isin(regions.ids, coarse))
         own = [mask == regions.ids[query] for query in queries]
         centre = centre_prior(*mask.shape)

@@ -78,6 +78,8 @@ def command(
     from .. import groups, show
 
     report = find(question, place)
+    if html:  # before the lines, since `| head` ends the command with the pipe
+        show.write_duplicates_page(report, to_question(question), place, html)
     if as_json:
         show.json_lines(groups.group_dict(group) for group in report.groups)
     elif as_csv:
@@ -87,8 +89,6 @@ def command(
         show.paths(members, end=b"\0" if null else b"\n")
     else:
         show.raw("".join(f"{line}\n" for line in groups.group_lines(report)))
-    if html:
-        show.write_duplicates_page(report, to_question(question), place, html)
     show.remark(groups.summary(report))
     left = report.worth_acting_on
     if action and report.groups:

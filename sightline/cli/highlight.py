@@ -1,5 +1,7 @@
 """`sightline highlight`: where in a photo is what the words say?"""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from search.regions import Regions
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MASK_TEXTS_MAX = 255  # eight bits a pixel, and 0 is none of the texts
 
 EPILOG = """\b
 Examples:
@@ -28,7 +31,8 @@ One text gives a heat map; several give a segmentation, in which grey is none of
 \b
 Each map says from 0 to 1 how far a place stands above what chance texts get in this picture; from
 0.5 on it is said to match (the white line). A text whose map stays below is not in this picture.
---mask: 255 where one text matches; with several, 1 for the first text, 2 for the second, 0 for none.
+--mask: 255 where one text matches; with several, 1 for the first text, 2 for the second, 0 for none
+(255 texts at most).
 --json: boxes as [left, top, right, bottom], 0 to 1; masks run-length encoded as COCO does.
 docs/regions.md tells how far to trust a map.
 """
@@ -59,6 +63,8 @@ def command(
 ) -> None:
     """Show where in a photo the words match."""
     _check_names(photo, out, mask)
+    if mask:
+        _check_mask_holds(texts)
     from search.regions import load_highlighter
     from search.regions_texts import checked_texts
 
@@ -88,10 +94,27 @@ def _check_names(photo: Path, out: Path | None, mask: Path | None) -> None:
     if mask and mask.suffix.lower() != ".png":
         raise click.UsageError(f"--mask {mask}: its name must end in .png, which keeps every value")
     for file in filter(None, (out, mask)):
+        _check_place(file)
         if file.exists() and photo.exists() and file.samefile(photo):
             raise click.UsageError(f"{file} is the photo itself; give another name")
-    if out and mask and out.absolute() == mask.absolute():
+    if out and mask and os.path.realpath(out) == os.path.realpath(mask):
         raise click.UsageError("--out and --mask name the same file; give two names")
+
+
+def _check_place(file: Path) -> None:
+    """Refuse a name under which no file can be; of a link, it is what it points to that is written."""
+    target = Path(os.path.realpath(file))
+    if target.is_dir():
+        raise click.UsageError(f"{file} is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise click.UsageError(f"{file}: there is no folder {target.parent}; make it, or name another")
+
+
+def _check_mask_holds(texts: Sequence[str]) -> None:
+    if len(texts) > MASK_TEXTS_MAX:
+        raise click.UsageError(
+            f"{len(texts)} texts, and a mask has values for {MASK_TEXTS_MAX}; ask for fewer, or use --json"
+        )
 
 
 def _free_name(photo: Path) -> Path:
@@ -109,10 +132,8 @@ def _mask_image(regions: "Regions") -> "Image.Image":
     import numpy as np
     from PIL import Image
 
-    from search.regions import PRESENT_MIN
-
     if len(regions.texts) == 1:
-        return Image.fromarray(np.where(regions.map_of(0) >= PRESENT_MIN, 255, 0).astype(np.uint8))
+        return Image.fromarray(np.where(regions.matches(0), 255, 0).astype(np.uint8))
     labels: Any = regions.labels() + 1
     return Image.fromarray(labels.astype(np.uint8))
 

@@ -143,16 +143,17 @@ def command(
         from search.parts import by_parts
 
         answer = by_parts(answer, place, limit=limit, notify=show.remark)
+    # Before the lines, since `| head` ends the command with the pipe.
+    if html:
+        show.write_page(answer, html, highlight_in=place if highlight else None)
+    if sheet:
+        show.write_sheet(answer, sheet)
     if as_json:
         show.json_lines(hit.as_dict() for hit in answer)
     elif paths or null:
         show.paths((hit.path for hit in answer), end=b"\0" if null else b"\n")
     else:
         show.hits(answer, preview=preview)
-    if html:
-        show.write_page(answer, html, highlight_in=place if highlight else None)
-    if sheet:
-        show.write_sheet(answer, sheet)
     show.remarks(answer, notes)
 
 

@@ -1,12 +1,23 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from indexer.errors import QueryInvalid
-from search.regions import NONE, Regions, boxes_of, find_regions
-from search.regions_texts import SENTENCES, checked_texts, is_noun, text_vectors
+from search.regions import BOX_AREA_MIN, NONE, PRESENT_MIN, Regions, boxes_of, find_regions, matching
+from search.regions_texts import (
+    EVERYDAY_NOUNS,
+    SENTENCES,
+    chance_texts,
+    checked_texts,
+    everyday_phrases,
+    is_noun,
+    text_vectors,
+)
 
 DIMENSION = 64
+REAL = Path(__file__).parents[3] / "shared" / "data" / "regions"
 
 
 def unit(*shape: int, seed: int = 0) -> np.ndarray:
@@ -96,6 +107,58 @@ def test_crumbs_get_no_box_beside_what_is_larger():
     assert len(boxes_of(values)) == 1
 
 
+def crumbs(*sides: int) -> np.ndarray:
+    """A map of 400 x 400 with a square of each side: below 18 it is a crumb."""
+    values = np.zeros((400, 400), np.float32)
+    for number, side in enumerate(sides):
+        values[:side, 40 * number : 40 * number + side] = 0.8
+    return values
+
+
+def test_the_largest_of_several_crumbs_gets_a_box():
+    (box,) = boxes_of(crumbs(5, 9))
+    assert (box.left, box.right) == (40, 49)
+
+
+@pytest.mark.parametrize("sides", [(5, 9), (5, 30), (20, 30), (7, 7), (5,), ()])
+def test_the_mask_holds_what_the_boxes_are_around(sides: tuple[int, ...]):
+    values = crumbs(*sides)
+    boxed = np.zeros(values.shape, bool)
+    for box in boxes_of(values):
+        boxed[box.top : box.bottom, box.left : box.right] = True
+    assert np.array_equal(matching(values), boxed)
+
+
+def test_a_text_that_is_present_has_a_box_and_a_mask_however_many_crumbs_match():
+    grid = np.zeros((1, 40, 40), np.float32)
+    grid[0, 5, 5] = grid[0, 30, 30] = 0.6
+    found = regions(grid)
+    assert found.matches(0).mean() < BOX_AREA_MIN
+    assert (found.present[0], bool(found.boxes(0)), found.matches(0).any()) == (True, True, True)
+
+
+def test_a_text_is_present_in_boxes_and_labels_too_where_its_map_stays_below_its_best_cell():
+    grid = np.zeros((1, 4, 4), np.float32)
+    grid[0, 1, 1] = 0.502
+    found = regions(grid)
+    assert found.map_of(0).max() < PRESENT_MIN <= found.presence[0]
+    assert (len(found.boxes(0)), (found.labels() == 0).any()) == (1, True)
+
+
+def test_a_text_that_is_not_present_matches_nowhere():
+    found = regions([[[0.49999, 0.1]]])
+    assert (found.boxes(0), found.matches(0).any(), found.present[0]) == ([], False, False)
+
+
+def test_crumbs_are_left_out_of_the_labels_as_of_the_boxes():
+    grid = np.zeros((1, 40, 40), np.float32)
+    grid[0, 5:20, 5:20] = 0.9
+    grid[0, 30, 30] = 0.6
+    labels = regions(grid).labels()
+    assert (labels[40:160, 40:160] == 0).any()
+    assert (labels[200:, 200:] == NONE).all()
+
+
 def test_nothing_that_matches_gives_no_box():
     assert boxes_of(np.full((10, 10), 0.4, np.float32)) == []
 
@@ -131,6 +194,51 @@ def test_a_noun_is_asked_for_in_sentences_and_a_phrase_as_it_is():
     assert encoder.asked == [sentence.format("dog") for sentence in SENTENCES] + ["a dog on {} beach"]
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert vectors.shape == (2, DIMENSION)
+
+
+class Kept(Recorder):
+    """Such an encoder with a cache folder of its own."""
+
+    class card:
+        weights_hash = "of no model"
+        precision = "float32"
+
+
+def test_phrases_are_judged_by_everyday_phrases_and_nouns_by_nouns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    encoder = Kept()
+    chance_texts(encoder)  # type: ignore[arg-type]
+    phrases = encoder.asked[len(SENTENCES) * len(EVERYDAY_NOUNS) :]
+    assert tuple(phrases) == everyday_phrases()
+
+
+def test_no_everyday_phrase_is_taken_for_a_noun():
+    assert [phrase for phrase in everyday_phrases() if is_noun(phrase)] == []
+
+
+def test_chance_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    first = chance_texts(Kept())  # type: ignore[arg-type]
+    again = Kept()
+    assert np.array_equal(chance_texts(again).phrases, first.phrases)  # type: ignore[arg-type]
+    assert again.asked == []
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the region photos are not here")
+def test_of_absent_things_phrases_are_claimed_about_as_rarely_as_nouns():
+    from search.regions import load_highlighter
+    from trainer.region_measure import read_mask, read_region_set
+
+    photos = read_region_set(REAL)
+    highlighter = load_highlighter("builtin", device="cpu")
+    texts = [f"a photo of a {name}" for name in photos.names]
+    claimed = []
+    for photo in photos.photos[1:20:2]:
+        found = highlighter.find(Image.open(photo.image), texts)
+        claimed += found.present[~np.isin(photos.ids, read_mask(photo))].tolist()
+    assert 0.05 < np.mean(claimed) < 0.2
 
 
 def test_the_built_in_model_finds_the_half_of_a_picture_with_the_cat():

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,12 @@ from pycocotools import mask as coco
 import sightline
 from indexer.encoders.base import upright_rgb
 from indexer.errors import EncoderError, QueryInvalid
+from search.query import make_query
 from search.regions import Regions
 from search.results import Hit
-from sightline.overlay import drawing_for, heat, overlay, segmentation
+from sightline.overlay import colour_of, drawing_for, heat, overlay, segmentation
 from sightline.page import page
-from sightline.regions_output import regions_dict, run_lengths
+from sightline.regions_output import regions_dict, regions_lines, run_lengths
 from sightline.thumbnails import thumbnails
 
 from .answers import make_answer, make_images
@@ -140,13 +143,28 @@ def test_replacing_a_file_that_was_named_is_told(run: Run, model: Path, photo: P
         (["dog", "--mask", "x.jpg"], "must end in .png"),
         (["dog", "--out", "x.png", "--mask", "x.png"], "same file"),
         (["dog", "--model", "no/such"], "no/such"),
+        (["dog", "--out", "{folder}/nowhere/x.png"], "there is no folder"),
+        (["dog", "--mask", "{folder}/nowhere/x.png"], "there is no folder"),
+        (["dog", "--out", "{folder}/photo.jpg/x.png"], "there is no folder"),
+        (["dog", "--out", "{folder}/folder.png"], "is a folder"),
+        (["dog", "--mask", "{folder}/folder.png"], "is a folder"),
+        (["dog", "--out", "{folder}/x.png", "--mask", "{folder}/folder.png/../x.png"], "same file"),
+        (["dog", "--out", "{folder}/link.png", "--mask", "{folder}/x.png"], "same file"),
+        (["dog", "--out", "{folder}/astray.png"], "there is no folder"),
+        ([*map(str, range(256)), "--mask", "{folder}/x.png"], "a mask has values for 255"),
     ],
 )
 def test_a_request_that_is_off_is_told(run: Run, photo: Path, arguments: list[str], said: str):
-    done = run("highlight", photo, *[each.replace("{photo}", str(photo)) for each in arguments])
+    (photo.parent / "folder.png").mkdir()
+    (photo.parent / "link.png").symlink_to("x.png")
+    (photo.parent / "astray.png").symlink_to("nowhere/x.png")
+    filled = [
+        each.replace("{photo}", str(photo)).replace("{folder}", str(photo.parent)) for each in arguments
+    ]
+    done = run("highlight", photo, *filled)
     assert done.returncode == 2
     assert said in done.stderr.decode()
-    assert photo.stat().st_size > 0
+    assert (done.stdout, photo.stat().st_size > 0) == (b"", True)
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "no such file"), (b"hello", "not an image")])
@@ -176,6 +194,20 @@ def test_search_shows_on_its_page_where_each_hit_matches(run: Run, indexed: Path
     assert done.returncode == 0, done.stderr.decode()
     assert "Where it is" in shown.read_text()
     assert "Where it is" not in plain.read_text()
+
+
+def test_a_page_of_several_texts_names_each_ones_colour(tmp_path: Path):
+    answer = replace(make_answer(make_images(tmp_path)[:1]), query=make_query(["<b>dog", "tree"]))
+    html = page(answer, highlight=lambda hit, image: image)
+    shown = re.findall(r'background: #(\w{6})"></i>([^/]+)</span>', html)
+    assert [bytes.fromhex(colour) for colour, _ in shown] == [bytes(colour_of(0)), bytes(colour_of(1))]
+    assert [text for _, text in shown] == ["&lt;b&gt;dog", "tree"]
+
+
+def test_a_page_of_one_text_tells_what_yellow_is_and_promises_nothing(tmp_path: Path):
+    html = page(make_answer(make_images(tmp_path)[:1], query="dog"), highlight=lambda hit, image: image)
+    assert "yellow where it stands far above chance" in html
+    assert "surely" not in html
 
 
 def test_each_hits_picture_is_drawn_on(tmp_path: Path):
@@ -240,6 +272,52 @@ def test_the_legend_stands_below_the_picture(size: tuple[int, int], texts: int):
     whole = overlay(Image.new("RGB", size), found, model="builtin", boxes=True)
     assert whole.height > size[1]
     assert np.asarray(whole)[-max(60, size[1] // 8) :].max() > 100
+
+
+def test_a_place_at_the_line_is_clearly_coloured():
+    image = Image.new("RGB", (600, 500), (128, 128, 128))
+    pixels = np.asarray(heat(image, regions([[[0.5, 0.5]], [[0.2, 0.2]]]), 0)).astype(int)
+    faint = np.asarray(heat(image, regions([[[0.5, 0.5]], [[0.2, 0.2]]]), 1)).astype(int)
+    assert np.ptp(pixels[250, 300]) > 60
+    assert np.ptp(faint[250, 300]) < 30
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_the_bar_of_the_legend_is_drawn_as_a_grey_photo_is(value: float):
+    grey = Image.new("RGB", (600, 500), (128, 128, 128))
+    drawn = np.asarray(overlay(grey, regions([[[value, value]]]), model="builtin"))
+    legend, photo = drawn[500:], drawn[250, 300]
+    assert (legend == photo).all(axis=2).any()
+
+
+def test_outlines_leave_out_the_crumbs_that_boxes_do():
+    grid = np.zeros((1, 40, 40), np.float32)
+    grid[0, 5:20, 5:20] = 0.9
+    grid[0, 30, 30] = 0.52
+    pixels = np.asarray(heat(Image.new("RGB", (600, 500)), regions(grid), 0))
+    assert pixels[:260].min(axis=2).max() > 200  # white
+    assert pixels[300:].min(axis=2).max() < 200
+
+
+@pytest.mark.parametrize("peak", [0.52, 0.502, 0.49])
+def test_json_and_lines_agree_on_what_is_present(peak: float):
+    grid = np.zeros((2, 40, 40), np.float32)
+    grid[0, 5, 5] = grid[0, 30, 30] = peak
+    found = regions(grid, (401, 399))
+    told = regions_dict(found, Path("x.jpg"), "builtin")["texts"][0]
+    line = next(regions_lines(found))
+    present = peak >= 0.5
+    assert told["present"] is present
+    assert bool(told["boxes"]) is present
+    assert coco.decode(told["mask"]).any() == present
+    assert ("not in this picture" not in line) is present
+
+
+@pytest.mark.parametrize(
+    ("presence", "told"), [(0.499, "0.49"), (0.3, "0.30"), (0.5, "0.50"), (0.999, "1.00")]
+)
+def test_what_is_not_in_the_picture_does_not_read_as_if_it_were(presence: float, told: str):
+    assert next(regions_lines(regions([[[presence, 0.1]]]))).startswith(told)
 
 
 def test_boxes_are_given_in_shares_of_the_picture():

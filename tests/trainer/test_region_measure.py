@@ -160,6 +160,103 @@ def test_a_folder_that_is_no_set_of_regions_is_told(tmp_path: Path):
         read_region_set(tmp_path)
 
 
+def repaint(folder: Path, mask: np.ndarray, mode: str | None = None) -> None:
+    """Put another mask beside the first photo."""
+    image = Image.fromarray(mask)
+    (image.convert(mode) if mode else image).save(folder / "0.png")
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(PairsInvalid) as refused:
+        read_region_set(folder)
+    return str(refused.value)
+
+
+def test_a_mask_of_another_size_than_its_photo_is_refused(folder: Path):
+    repaint(folder, np.full((24, 64), 9, np.uint8))
+    said = refusal(folder)
+    assert "0.png: 64 x 24 pixels, its photo 64 x 48" in said
+
+
+def test_a_mask_fits_a_photo_that_its_exif_turns(folder: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (48, 64)).save(folder / "0.jpg", exif=exif)
+    assert len(read_region_set(folder).photos) == 4
+
+
+def test_a_mask_in_colours_is_refused(folder: Path):
+    repaint(folder, np.full((48, 64), 9, np.uint8), "RGB")
+    assert "0.png: RGB pixels are no class ids" in refusal(folder)
+
+
+def test_class_ids_above_255_are_read_from_a_mask_of_16_bits(folder: Path):
+    (folder / "classes.yaml").write_text("classes: {7: cat, 9: wall, 263: dog}")
+    mask = np.full((48, 64), 263, np.uint16)  # 263 is 7 in eight bits
+    mask[:24] = 9
+    repaint(folder, mask)
+    regions = read_region_set(folder)
+    assert np.array_equal(read_mask(regions.photos[0]), mask)
+    figures = measure_regions(Oracle(regions, right=True), regions).figures  # type: ignore[arg-type]
+    assert (figures.miou_known, figures.miou_every) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["0.png", "0.jpg"])
+def test_a_file_that_is_no_picture_is_named(folder: Path, name: str):
+    (folder / name).write_bytes(b"hello")
+    assert f"{name}: cannot be read as a picture" in refusal(folder)
+
+
+def test_a_mask_that_is_cut_off_is_named(folder: Path):
+    noise = np.random.default_rng(0).integers(0, 10, (48, 64), np.uint8)
+    repaint(folder, noise)
+    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:300])
+    assert "0.png: cannot be read as a picture, or not to its end" in refusal(folder)
+
+
+def test_a_photo_that_is_cut_off_is_named(folder: Path):
+    Image.effect_noise((64, 48), 90).convert("RGB").save(folder / "0.jpg")
+    (folder / "0.jpg").write_bytes((folder / "0.jpg").read_bytes()[:900])
+    regions = read_region_set(folder)
+    with pytest.raises(PairsInvalid, match=r"0\.jpg: cannot be read as a picture, or not to its end"):
+        measure_regions(Oracle(regions, right=True), regions)  # type: ignore[arg-type]
+
+
+def test_a_photo_in_which_no_class_is_named_is_left_out(folder: Path):
+    repaint(folder, np.zeros((48, 64), np.uint8))
+    regions = read_region_set(folder)
+    measured = measure_regions(Oracle(regions, right=True), regions)  # type: ignore[arg-type]
+    assert (measured.photos, measured.figures.miou_known) == (3, 1)
+
+
+def test_masks_that_name_no_class_at_all_are_refused(folder: Path):
+    (folder / "classes.yaml").write_text("classes: {1: dog}")
+    assert "no mask holds a class of classes.yaml" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ("{}", "names no class"),
+        ("{0: unlabeled}", "names no class"),
+        ("{7: cat, 9: ''}", "class 9 has no name"),
+        ("{7: cat, 9: }", "class 9 has no name"),
+        ("{7: cat, 70000: dog}", "class 70000: ids are 1 to 65535"),
+        ("{-7: cat}", "class -7: ids are 1 to 65535"),
+    ],
+)
+def test_classes_that_cannot_be_asked_for_are_refused(folder: Path, classes: str, said: str):
+    (folder / "classes.yaml").write_text(f"classes: {classes}")
+    assert f"classes.yaml: {said}" in refusal(folder)
+
+
+@pytest.mark.parametrize("ending", [".jpeg", ".JPG"])
+def test_photos_of_other_endings_are_told_to_be_unread(folder: Path, ending: str):
+    for photo in folder.glob("*.jpg"):
+        photo.rename(photo.with_suffix(ending))
+    assert "no NAME.jpg with a mask NAME.png beside it; other endings are not read" in refusal(folder)
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="the region photos are not here")
 def test_the_real_set_has_its_photos_and_classes():
     regions = read_region_set(REAL)
