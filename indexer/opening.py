@@ -69,6 +69,7 @@ class SourceFacts:
     longitude: float | None
     # When asked for; None where not all pixels were decoded, or where RGB does not hold all of the picture.
     pixel_hash: bytes | None = None
+    damaged: bool = False  # it shows what could be rescued
 
 
 def open_upright(
@@ -180,7 +181,8 @@ def _open_or_rescue(request: _Request, kind: str) -> tuple[Image.Image, SourceFa
     except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged data
         damage = error
     try:
-        return _open_pillow(request, kind, lenient=True)
+        image, facts = _open_pillow(request, kind, lenient=True)
+        return image, replace(facts, damaged=True)
     except (Undecodable, MemoryError):
         raise
     except Exception:

@@ -1,6 +1,6 @@
 """Regions as lines and as JSON, and the photo that they are found in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from .names import plural, printable
 DECODED_SIDE = 1024  # pixels; a photo whose shorter side is over four times this comes reduced
 
 
-def open_photo(path: Path, max_megapixels: float | None = None) -> tuple[Image.Image, tuple[int, int]]:
+def open_photo(
+    path: Path, max_megapixels: float | None = None, *, notify: Callable[[str], None] = lambda line: None
+) -> tuple[Image.Image, tuple[int, int]]:
     """Decode a photo to upright RGB, reduced when it is very large; and its full (width, height).
 
-    Raises QueryInvalid with the reason.
+    notify is told when only a part of it could be decoded. Raises QueryInvalid with the reason.
     """
     from indexer.decode import readable
     from indexer.opening import MAX_MEGAPIXELS, open_upright
@@ -27,6 +29,8 @@ def open_photo(path: Path, max_megapixels: float | None = None) -> tuple[Image.I
         image, facts = open_upright(
             path, target=(DECODED_SIDE, DECODED_SIDE), max_megapixels=max_megapixels or MAX_MEGAPIXELS
         )
+    if facts.damaged:
+        notify(f"{path} is damaged: it is looked at as far as it can be decoded, the rest is flat grey")
     return image, (facts.width, facts.height)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import AnyPath
+from .options import AnyPath, FiniteRange
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +48,7 @@ docs/regions.md tells how far to trust a map.
 @click.option("--model", default="builtin", show_default=True, help="See `sightline models`.")
 @click.option("--no-head", is_flag=True, help="Leave out the head that was learned for the model's patches.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
-@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), help="Refuse larger photos.")
+@click.option("--max-megapixels", type=FiniteRange(min=0, min_open=True), help="Refuse larger photos.")
 def command(
     photo: Path,
     texts: tuple[str, ...],
@@ -72,7 +72,7 @@ def command(
     from ..regions_output import open_photo, regions_dict, regions_lines
 
     checked_texts(texts)
-    image, size = open_photo(photo, max_megapixels)
+    image, size = open_photo(photo, max_megapixels, notify=show.remark)
     highlighter = load_highlighter(model, device=device, with_head=not no_head, notify=show.remark)
     regions = highlighter.find(image, texts, size=size)
     if as_json:

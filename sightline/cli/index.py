@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import AnyPath, library_option
+from .options import AnyPath, FiniteRange, library_option
 
 if TYPE_CHECKING:
     from indexer.patch_filling import PatchesFilled
@@ -55,7 +55,7 @@ Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong optio
 @click.option("--include-hidden", is_flag=True, help="Take hidden files and folders too.")
 @click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="MP",
     help="Skip images with more pixels.",
 )

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 import os
 from collections.abc import Callable
 from datetime import date
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     DateType: TypeAlias = click.ParamType[date]
 else:  # not generic before click 8.2
     PathType = DateType = click.ParamType
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; neither infinite nor nan, which passes every comparison."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number that can be reached", param, ctx)
+        return number
 
 
 class AnyPath(PathType):

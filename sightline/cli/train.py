@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import AnyPath
+from .options import AnyPath, FiniteRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 @click.option(
     "--micro-batch", type=click.IntRange(1), help="Images computed at once; the gradient is the same."
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="The highest learning rate.")
+@click.option("--rate", type=FiniteRange(0, min_open=True), help="The highest learning rate.")
 @click.option("--loss", type=click.Choice(["softmax", "sigmoid"]), help="CLIP's or SigLIP's.")
 @click.option("--lora-rank", type=click.IntRange(1), help="Of the additions.  [default: 8]")
 @click.option("--flips/--no-flips", default=None, help="Mirror images by chance; not with left and right.")

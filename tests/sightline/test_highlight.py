@@ -335,3 +335,18 @@ def test_run_lengths_are_read_back():
 def test_a_page_of_hits_is_not_drawn_with_other_weights_than_the_library_has(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="other weights now"):
         drawing_for(make_answer(make_images(tmp_path), query="dog"), tmp_path)
+
+
+def test_a_truncated_photo_is_told(run: Run, photo: Path, model: Path, tmp_path: Path):
+    whole = photo.read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    done = run("highlight", tmp_path / "cut.jpg", "dog", "--model", model, "--json")
+    assert done.returncode == 0
+    assert b"is damaged: it is looked at as far as it can be decoded" in done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_limit_that_is_no_number_is_refused(run: Run, photo: Path, number: str):
+    done = run("highlight", photo, "dog", "--max-megapixels", number)
+    assert done.returncode == 2
+    assert b"--max-megapixels" in done.stderr
