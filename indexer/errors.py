@@ -189,7 +189,7 @@ class JournalUnreadable(LibraryError):
     def __str__(self) -> str:
         return (
             f"{self.path}: not a journal that this sightline reads ({self.reason}); upgrade sightline, "
-            "or move the file away to undo other runs"
+            "or move the file away if it is none"
         )
 
 

@@ -96,7 +96,7 @@ class _Work:
         self._links = {} if action.links else linking.by_target(leading)
         self._journal: Journal | None = None
         self._entries = 0
-        self._sidecars = Sidecars()
+        self._sidecars, self._kept_sidecars = Sidecars(), Sidecars()
 
     def close(self) -> None:
         if self._journal is not None:
@@ -132,7 +132,7 @@ class _Work:
 
     def _check_sidecars(self, removal: Removal) -> None:
         try:
-            kept = {sidecar.read_bytes() for sidecar in Sidecars().of(removal.keeper)}
+            kept = {sidecar.read_bytes() for sidecar in self._kept_sidecars.of(removal.keeper)}
             lost = [each for each in self._sidecars.of(removal.path) if each.read_bytes() not in kept]
         except OSError as problem:
             raise Refused(words(problem)) from problem

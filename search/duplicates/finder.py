@@ -293,18 +293,20 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
         return False
     if best and _is_from_camera(other) and not _is_from_camera(keeper):
         return False
+    if best and found.level is Level.NEAR and _has_more(given_up, other, keeper):
+        return False
     if given_up.framed:
         return not (best and _shows_more(given_up, other, kept, keeper))
-    if best and (given_up.coloured or _has_more_colours(other, keeper) or is_poor_source(keeper, other)):
-        return False
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
     if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
         return False
     return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
 
 
-def _has_more_colours(other: StoredImage, keeper: StoredImage) -> bool:
-    return has_few_colours(keeper) and not has_few_colours(other)
+def _has_more(given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the other has colours or fine detail that the keeper lacks."""
+    fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
+    return fewer_colours or is_poor_source(keeper, other)
 
 
 def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:

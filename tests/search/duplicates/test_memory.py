@@ -265,3 +265,14 @@ def test_a_colour_photo_is_not_given_up_for_a_grey_one(tmp_path: Path) -> None:
 def test_a_photo_is_not_given_up_for_one_with_a_palette(tmp_path: Path, name: str, colours: int) -> None:
     few = photo("coffee").quantize(colours)
     assert kept(tmp_path, few, name) == {"photo.jpg"}
+
+
+def test_a_colour_photo_in_a_frame_is_not_given_up_for_a_grey_one_without(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").convert("L").save(folder / "grey.jpg", quality=92)
+    frame = Image.new("RGB", (620, 460), (20, 20, 20))
+    frame.paste(photo("coffee"), (70, 70))
+    frame.save(folder / "framed.jpg", quality=92)
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    assert names(search(tmp_path / "library")) == set()
