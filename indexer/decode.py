@@ -113,7 +113,8 @@ def readable(path: Path) -> Iterator[None]:
 
 def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
     image, source, digest = _open(file.path, rules)
-    fingerprint, quality = perceptual_hash(image)
+    grey = image.convert("L")  # once for both
+    fingerprint, quality = perceptual_hash(grey)
     facts = ImageFacts(
         content_hash=digest,
         width=source.width,
@@ -125,7 +126,7 @@ def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
         longitude=source.longitude,
         perceptual_hash=fingerprint,
         perceptual_quality=quality,
-        features=local_features(image),
+        features=local_features(grey),
         pixel_hash=source.pixel_hash,
     )
     return DecodedImage(file, facts, prepare(image, rules.preprocessing))

@@ -33,7 +33,7 @@ Features = NDArray[np.void]  # (n,) of FEATURE
 
 
 def local_features(image: "Image.Image") -> Features:
-    """Take down the strongest marks of an upright RGB image; (n,) of FEATURE, n at most FEATURES_MAX."""
+    """Take down the strongest marks of an upright image; (n,) of FEATURE, n at most FEATURES_MAX."""
     keypoints, descriptors = _detector().detectAndCompute(_small_grey(image), None)
     found = np.zeros(min(len(keypoints), FEATURES_MAX), FEATURE)
     if not len(found):

@@ -48,7 +48,7 @@ def pixel_hash(image: Image.Image) -> bytes:
 
 
 def perceptual_hash(image: Image.Image) -> tuple[bytes, int]:
-    """Compute Meta's PDQ hash of an upright RGB image: 32 bytes, and its quality from 0 to 100.
+    """Compute Meta's PDQ hash of an upright image, RGB or grey: 32 bytes, and its quality from 0 to 100.
 
     Bytes and bits stand as in PDQ's usual hexadecimal text. Hashes of the same image at other sizes or
     compressions differ in few bits (31 is the customary limit); below quality 50 they mean little.

@@ -106,6 +106,17 @@ def test_vectors_do_not_depend_on_the_batch(vit: Path) -> None:
     assert np.allclose(separately, many.encode_texts(TEXTS), atol=1e-5)
 
 
+def test_images_encoded_side_by_side_come_back_in_their_order(vit: Path) -> None:
+    chance = np.random.default_rng(0)
+    images = [
+        Image.fromarray(chance.integers(0, 256, (4, 4, 3), np.uint8)).resize((64, 64)) for _ in range(75)
+    ]
+    encoder = load_encoder(str(vit), device="cpu", batch_size=75)
+    together = encoder.encode_images(images)
+    alone = np.concatenate([encoder.encode_images([image]) for image in images])
+    assert ((together @ alone.T).argmax(axis=1) == np.arange(75)).all()
+
+
 @pytest.mark.parametrize("runtime", ["openvino", "torch"])
 def test_nothing_gives_no_rows(vit: Path, runtime: str) -> None:
     encoder = load_encoder(str(vit), device="cpu", runtime=runtime)
