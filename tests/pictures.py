@@ -7,9 +7,9 @@ from PIL import Image
 
 
 def make_picture(path: Path, seed: int, size: tuple[int, int] = (48, 36)) -> Path:
-    """Write a picture of a few random patches of colour; each seed gives another one."""
+    """Write a picture of random patches of colour, small enough that no two pictures look alike by chance."""
     chance = np.random.default_rng(seed)
-    patches = chance.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    patches = chance.integers(0, 256, (9, 12, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(patches).resize(size, Image.Resampling.NEAREST).save(path)
     return path

@@ -138,7 +138,7 @@ def test_damaged_export_is_made_anew(own_cache: Path, vit: Path, name: str) -> N
     (own_cache / name).write_bytes((own_cache / name).read_bytes()[:100])
     load = load_text_encoder if name.startswith("text") else load_encoder_for
     expected = load_encoder(str(vit), device="cpu", runtime="torch").encode_texts(["a dog"])
-    assert np.allclose(load(card).encode_texts(["a dog"]), expected, atol=1e-3)
+    assert float((load(card).encode_texts(["a dog"]) * expected).sum()) >= 0.999
 
 
 def test_changed_weights_do_not_answer_for_the_old_ones(own_cache: Path, vit: Path) -> None:
