@@ -112,7 +112,9 @@ def command(
 
     from .. import show, train_report
 
-    if not resume and not check:
+    if resume:
+        RunFolder(folder).check_can_go_on()
+    elif not check:
         RunFolder(folder).check_is_free()
     seed, begun = _seed(settings["seed"], resume, folder), _model(model, method, resume, folder)
     is_cut = None if method == "scratch" else _cuts(begun)
@@ -127,7 +129,7 @@ def command(
         train=checked.train,
         validation=checked.validation,
         folder=folder,
-        asked={**settings, "blend": False if no_blend else None},
+        asked={**settings, "blend": False if no_blend else None, "recompute": settings["recompute"] or None},
         general=_read(general, None, None) if general else (),
         device=device,
         resume=resume,
@@ -203,7 +205,9 @@ def _method(asked: str, checked: "Checked", resume: bool, folder: Path) -> "Meth
     from .. import show
 
     if resume:
-        return Method(RunFolder(folder).description()["settings"]["method"])
+        begun = Method(RunFolder(folder).description()["settings"]["method"])
+        _check_went_on("method", begun, None if asked == "auto" else asked)
+        return begun
     if asked != "auto":
         return Method(asked)
     chosen = method_for(len(checked.train))
@@ -215,5 +219,12 @@ def _model(asked: str | None, method: str, resume: bool, folder: Path) -> str:
     from trainer.tuning.folder import RunFolder
 
     if resume:
-        return str(RunFolder(folder).description()["model"])
+        begun = str(RunFolder(folder).description()["model"])
+        _check_went_on("from", begun, asked)
+        return begun
     return asked or ("small" if method == "scratch" else "builtin")
+
+
+def _check_went_on(option: str, begun: str, asked: str | None) -> None:
+    if asked not in (None, begun):
+        raise click.UsageError(f"the run began with --{option} {begun}; leave --{option} out to go on")

@@ -47,6 +47,16 @@ class RunFolder:
                 self.path, "there is a run in it already; go on with --resume, or name another folder"
             )
 
+    def check_can_go_on(self) -> None:
+        """Raise PairsInvalid when there is no run in it, or one that has ended."""
+        self.description()
+        if (self.path / SUMMARY_FILE).exists():
+            raise PairsInvalid(
+                self.path,
+                "the run has ended, and its model is here; to train it further, begin another: "
+                f"--from {self.path} --out ANOTHER",
+            )
+
     def begin(self, description: Mapping[str, Any], *, resume: bool) -> None:
         """Make the folder and write what the run is; raises PairsInvalid when there is another run in it."""
         if not resume:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +133,10 @@ def _held_out(examples: tuple[Example, ...], trainee: Trainee) -> Validation:
 
 def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
     if request.resume:
-        begun = RunFolder(request.folder).description()
+        folder = RunFolder(request.folder)
+        folder.check_can_go_on()
+        begun = folder.description()
+        _check_is_the_same(request.asked, begun["settings"])
         if begun.get("pairs") != _digest(request):
             raise PairsInvalid(
                 request.folder, "the run began with other pairs; give the same ones, and the same --val-share"
@@ -144,6 +147,16 @@ def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
     own = read_configuration(request.model).get("settings", {}) if request.method is Method.SCRATCH else {}
     asked = {**own, **{name: value for name, value in request.asked.items() if value is not None}}
     return trainee, default_settings(request.method, trainee.parameter_count, **asked)
+
+
+def _check_is_the_same(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
+    """Refuse other settings than a run began with: half of it would have been learned by each."""
+    for name, value in asked.items():
+        if value is not None and begun.get(name) != value:
+            raise UsageError(
+                f"the run began with {name.replace('_', ' ')} {begun.get(name)}, not {value}; leave that "
+                "option out to go on, or begin another run"
+            )
 
 
 def _trainee(request: Request, seed: int, notify: Notify) -> Trainee:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from indexer.encoders.loading import load_encoder
-from indexer.errors import PairsInvalid, TrainingFailed
+from indexer.errors import PairsInvalid, TrainingFailed, UsageError
 from trainer.examples import Example
 from trainer.tuning.learning import Moment
 from trainer.tuning.running import Request, Summary, tune
@@ -66,7 +66,7 @@ def test_a_run_leaves_a_model_that_encodes_as_it_did(
 ) -> None:
     from PIL import Image
 
-    done(request(config, pairs, tmp_path / "run", epochs=12))
+    done(request(config, pairs, tmp_path / "run", epochs=12, precision="float32"))
     encoder = load_encoder(str(tmp_path / "run"), device="cpu", runtime="torch")
     images = [Image.open(example.image.path) for example in pairs]
     texts = [example.captions[0] for example in pairs]
@@ -88,6 +88,16 @@ class Killed(Exception):
     """Stands for a kill: nothing of the run's own handles it."""
 
 
+def killed(asked: Request, step: int = 1) -> Request:
+    def kill(moment: Moment) -> None:
+        if moment.step >= step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        tune(asked, watch=kill)
+    return asked
+
+
 @pytest.mark.timeout(300)
 def test_a_killed_run_goes_on_bit_for_bit(
     config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,13 +106,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     asked = request(config, pairs, tmp_path / "whole", epochs=4, batch_size=16)
     done(asked)
 
-    def kill(moment: Moment) -> None:
-        if moment.step == 7:
-            raise Killed
-
-    broken = replace(asked, folder=tmp_path / "broken")
-    with pytest.raises(Killed):
-        tune(broken, watch=kill)
+    broken = killed(replace(asked, folder=tmp_path / "broken"), step=7)
     done(replace(broken, resume=True))
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
@@ -111,10 +115,28 @@ def test_a_killed_run_goes_on_bit_for_bit(
 def test_a_run_does_not_go_on_with_other_pairs(
     config: str, pairs: tuple[Example, ...], tmp_path: Path
 ) -> None:
-    asked = request(config, pairs, tmp_path / "run", epochs=1)
-    done(asked)
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=1))
     with pytest.raises(PairsInvalid, match="other pairs"):
         tune(replace(asked, train=pairs[:40], resume=True))
+
+
+def test_a_run_does_not_go_on_with_other_settings(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=1))
+    with pytest.raises(UsageError, match="began with epochs 1, not 2"):
+        tune(replace(asked, asked={**asked.asked, "epochs": 2}, resume=True))
+
+
+def test_a_run_that_has_ended_does_not_begin_anew(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = request(config, pairs, tmp_path / "run", epochs=1)
+    done(asked)
+    before = weights(asked.folder)
+    with pytest.raises(PairsInvalid, match="has ended"):
+        tune(replace(asked, resume=True))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(asked.folder).items())
 
 
 def test_a_folder_with_a_run_is_not_overwritten(
