@@ -1,18 +1,22 @@
-"""The catalog, read: every question that is put to a library's tables."""
+"""The catalog, read: every question that is put to a library's tables.
+
+In SQL, through Python's own driver: a search should not wait until SQLAlchemy is imported. What the schema
+gives a type of its own (schema.py) is converted here: paths, moments, JSON.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from sqlite3 import Connection
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, or_, select
 
 from ..records import Ids, Vectors
-from . import schema
 from .failures import Malformed
-from .names import folder_range, relative_to, root_path
+from .names import decode_name, encode_name, folder_range, relative_to, root_path
 from .peek import card_from
 from .records import Filters, StoredEncoder, StoredImage
 
@@ -20,9 +24,33 @@ ROWS_AT_ONCE = 4096  # vectors held while streaming: 4 MB at 512 dimensions
 _PARAMETERS_AT_ONCE = 500
 _Item = TypeVar("_Item")
 
-content, embedding, file = schema.content, schema.embedding, schema.file
-_ORPHANS = select(content.c.id).where(content.c.orphaned_at.is_not(None))
-LIVE = embedding.c.content_id.not_in(_ORPHANS)  # quicker than a join: few contents are orphans
+_ORPHANS = "SELECT id FROM content WHERE orphaned_at IS NOT NULL"
+_LIVE = f"content_id NOT IN ({_ORPHANS})"  # quicker than a join: few contents are orphans
+# As a join, SQLite would begin with all vectors.
+_HAS_VECTOR = "EXISTS (SELECT 1 FROM embedding WHERE content_id = content.id AND encoder_id = ?)"
+_ENCODERS = "SELECT id, name, weights_hash, preprocessing, dimension, precision, background FROM encoder"
+_FILES = "FROM file JOIN content ON content.id = file.content_id"
+_FACTS = {  # what an answer tells of an image as the tables have it
+    "content_id": "file.content_id",
+    "content_hash": "content.sha256",
+    "width": "content.width",
+    "height": "content.height",
+    "format": "content.format",
+    "camera": "content.camera",
+    "latitude": "content.latitude",
+    "longitude": "content.longitude",
+    "size": "file.size",
+    "mtime_ns": "file.mtime_ns",
+    "pixel_hash": "content.pixel_sha256",
+}
+_IMAGES = f"SELECT file.root_id, file.path, content.taken_at, {', '.join(_FACTS.values())} {_FILES}"
+
+
+class Condition(NamedTuple):
+    """What rows must fulfil, in SQL, and the values of its question marks."""
+
+    text: str
+    values: tuple[Any, ...] = ()
 
 
 def portions(items: Sequence[_Item], size: int = _PARAMETERS_AT_ONCE) -> Iterator[Sequence[_Item]]:
@@ -31,12 +59,34 @@ def portions(items: Sequence[_Item], size: int = _PARAMETERS_AT_ONCE) -> Iterato
         yield items[start : start + size]
 
 
+def blanks(items: Sequence[object]) -> str:
+    """Give a question mark for each item, to stand within IN ()."""
+    return ", ".join("?" * len(items))
+
+
+def find_ids(connection: Connection, question: str, *values: Any) -> Ids:
+    """Give the first column of an answer, which holds ids."""
+    return np.fromiter((id for (id,) in connection.execute(question, values)), np.int64)
+
+
+def find_number(connection: Connection, question: str, *values: Any) -> int:
+    """Give the answer that is one number."""
+    return int(connection.execute(question, values).fetchone()[0])
+
+
+def _find_among(connection: Connection, question: str, items: Iterable[_Item], *values: Any) -> set[_Item]:
+    """Give the first column of an answer about many items, which take the place of `{}` in the question."""
+    found: set[_Item] = set()
+    for portion in portions(list(set(items))):
+        rows = connection.execute(question.format(blanks(portion)), (*portion, *values))
+        found.update(item for (item,) in rows)
+    return found
+
+
 def get_setting(connection: Connection, key: str) -> str | None:
     """Give a setting's value."""
-    found: str | None = connection.execute(
-        select(schema.setting.c.value).where(schema.setting.c.key == key)
-    ).scalar()
-    return found
+    row = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def get_generation(connection: Connection) -> int:
@@ -46,33 +96,36 @@ def get_generation(connection: Connection) -> int:
 
 def get_roots(connection: Connection, library: Path) -> dict[int, Path]:
     """Give the roots' absolute paths by their ids."""
-    rows = connection.execute(select(schema.root.c.id, schema.root.c.path))
+    rows = connection.execute("SELECT id, path FROM root")
     return {id: root_path(path, library) for id, path in rows}
 
 
 def get_encoders(connection: Connection) -> tuple[StoredEncoder, ...]:
     """Give all encoders, oldest first."""
-    rows = connection.execute(select(schema.encoder).order_by(schema.encoder.c.id)).all()
-    return tuple(_stored_encoder(connection, row) for row in rows)
+    rows = connection.execute(f"{_ENCODERS} ORDER BY id").fetchall()
+    return tuple(_stored_encoder(connection, *row) for row in rows)
 
 
 def get_encoder(connection: Connection, encoder_id: int) -> StoredEncoder:
     """Give one encoder."""
-    row = connection.execute(select(schema.encoder).where(schema.encoder.c.id == encoder_id)).one()
-    return _stored_encoder(connection, row)
+    row = connection.execute(f"{_ENCODERS} WHERE id = ?", (encoder_id,)).fetchone()
+    if row is None:
+        raise Malformed(f"its encoder {encoder_id} is missing")
+    return _stored_encoder(connection, *row)
 
 
-def _stored_encoder(connection: Connection, row: Row[Any]) -> StoredEncoder:
-    card = card_from(row.name, row.weights_hash, row.preprocessing, row.dimension, row.precision)
-    return StoredEncoder(row.id, card, count_vectors(connection, row.id), row.background)
+def _stored_encoder(connection: Connection, id: int, *facts: Any) -> StoredEncoder:
+    *card, background = facts
+    measured = None if background is None else json.loads(background)
+    return StoredEncoder(id, card_from(*card), count_vectors(connection, id), measured)
 
 
 def count_vectors(connection: Connection, encoder_id: int) -> int:
     """Count an encoder's live vectors."""
-    mine = select(func.count()).where(embedding.c.encoder_id == encoder_id)
+    mine = "SELECT count(*) FROM embedding WHERE encoder_id = ?"
     # Two counts over indexes take 8 ms at 200,000 images, one over the rows 60.
-    orphans = mine.where(embedding.c.content_id.in_(_ORPHANS))
-    return int(connection.execute(mine).scalar_one()) - int(connection.execute(orphans).scalar_one())
+    orphans = find_number(connection, f"{mine} AND content_id IN ({_ORPHANS})", encoder_id)
+    return find_number(connection, mine, encoder_id) - orphans
 
 
 def stream_vectors(
@@ -83,29 +136,25 @@ def stream_vectors(
     until_generation: int | None = None,
 ) -> Iterator[tuple[Ids, bytes]]:
     """Yield the live vectors, or those of some generations: ids in order, and their float16 rows."""
-    query = select(embedding.c.content_id, embedding.c.vector).where(
-        embedding.c.encoder_id == encoder.id, LIVE
-    )
+    wanted = [Condition("encoder_id = ?", (encoder.id,)), Condition(_LIVE)]
     if after_generation is not None:
-        query = query.where(embedding.c.generation > after_generation)
+        wanted.append(Condition("generation > ?", (after_generation,)))
     if until_generation is not None:
-        query = query.where(embedding.c.generation <= until_generation)
-    result = connection.execute(query.order_by(embedding.c.content_id))
-    while rows := result.fetchmany(ROWS_AT_ONCE):
+        wanted.append(Condition("generation <= ?", (until_generation,)))
+    where, values = _all_of(wanted)
+    question = f"SELECT content_id, vector FROM embedding WHERE {where} ORDER BY content_id"
+    answer = connection.execute(question, values)
+    while rows := answer.fetchmany(ROWS_AT_ONCE):
         yield _ids_and_blobs(rows, encoder)
-    result.close()
 
 
 def find_vectors(connection: Connection, encoder: StoredEncoder, ids: Iterable[int]) -> tuple[Ids, Vectors]:
     """Give the vectors of those contents that have one, live or not, in no particular order."""
     found: list[Ids] = [np.empty(0, np.int64)]
     vectors: list[Vectors] = [np.empty((0, encoder.card.dimension), np.float32)]
+    question = "SELECT content_id, vector FROM embedding WHERE encoder_id = ? AND content_id IN"
     for portion in portions([int(id) for id in ids]):
-        rows = connection.execute(
-            select(embedding.c.content_id, embedding.c.vector).where(
-                embedding.c.encoder_id == encoder.id, embedding.c.content_id.in_(portion)
-            )
-        ).all()
+        rows = connection.execute(f"{question} ({blanks(portion)})", (encoder.id, *portion)).fetchall()
         some, blobs = _ids_and_blobs(rows, encoder)
         found.append(some)
         vectors.append(as_vectors(blobs, encoder.card.dimension))
@@ -126,159 +175,130 @@ def _ids_and_blobs(rows: Sequence[Any], encoder: StoredEncoder) -> tuple[Ids, by
 
 def dropped_since(connection: Connection, encoder_id: int, generation: int) -> Ids:
     """Give the contents whose vectors left after a generation."""
-    dropped = schema.dropped
-    found = connection.execute(
-        select(dropped.c.content_id).where(
-            dropped.c.encoder_id == encoder_id, dropped.c.generation > generation
-        )
-    ).scalars()
-    return np.fromiter(found, np.int64)
+    question = "SELECT content_id FROM dropped WHERE encoder_id = ? AND generation > ?"
+    return find_ids(connection, question, encoder_id, generation)
 
 
 def changed_ids(connection: Connection, encoder_id: int, generation: int) -> Ids:
     """Give the contents whose vectors came, returned or left after a generation."""
-    came = select(embedding.c.content_id).where(
-        embedding.c.encoder_id == encoder_id, embedding.c.generation > generation
-    )
-    came_ids = np.fromiter(connection.execute(came).scalars(), np.int64)
+    came = "SELECT content_id FROM embedding WHERE encoder_id = ? AND generation > ?"
+    came_ids = find_ids(connection, came, encoder_id, generation)
     return np.union1d(came_ids, dropped_since(connection, encoder_id, generation))
 
 
 def count_changed(connection: Connection, encoder_id: int, generation: int) -> int:
     """Count the vectors that came or left after a generation."""
-    came = select(func.count()).where(
-        embedding.c.encoder_id == encoder_id, embedding.c.generation > generation
+    return sum(
+        find_number(
+            connection,
+            f"SELECT count(*) FROM {table} WHERE encoder_id = ? AND generation > ?",
+            encoder_id,
+            generation,
+        )
+        for table in ("embedding", "dropped")
     )
-    left = select(func.count()).where(
-        schema.dropped.c.encoder_id == encoder_id, schema.dropped.c.generation > generation
-    )
-    return int(connection.execute(came).scalar_one()) + int(connection.execute(left).scalar_one())
 
 
 def live_ids(connection: Connection, encoder_id: int) -> Ids:
     """Give the contents that are live and have a vector, in order."""
-    query = select(embedding.c.content_id).where(embedding.c.encoder_id == encoder_id, LIVE)
-    return np.fromiter(connection.execute(query.order_by(embedding.c.content_id)).scalars(), np.int64)
+    question = f"SELECT content_id FROM embedding WHERE encoder_id = ? AND {_LIVE} ORDER BY content_id"
+    return find_ids(connection, question, encoder_id)
 
 
 def ids_of(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes, int]:
     """Give the ids of those contents that are known."""
     found: dict[bytes, int] = {}
     for portion in portions(list(set(hashes))):
-        rows = connection.execute(select(content.c.sha256, content.c.id).where(content.c.sha256.in_(portion)))
-        found.update((sha, id) for sha, id in rows)
+        question = f"SELECT sha256, id FROM content WHERE sha256 IN ({blanks(portion)})"
+        found.update(connection.execute(question, portion))
     return found
 
 
 def embedded_hashes(connection: Connection, encoder_id: int, hashes: Iterable[bytes]) -> set[bytes]:
     """Give those contents that have a vector of this encoder, orphans too."""
-    found: set[bytes] = set()
-    for portion in portions(list(set(hashes))):
-        query = select(content.c.sha256).where(content.c.sha256.in_(portion), _has_vector(encoder_id))
-        found.update(connection.execute(query).scalars())
-    return found
+    question = f"SELECT sha256 FROM content WHERE sha256 IN ({{}}) AND {_HAS_VECTOR}"
+    return _find_among(connection, question, hashes, encoder_id)
 
 
 def kept_hashes(connection: Connection, hashes: Iterable[bytes]) -> set[bytes]:
     """Give those contents that no file has at present."""
-    found: set[bytes] = set()
-    for portion in portions(list(set(hashes))):
-        query = select(content.c.sha256).where(
-            content.c.sha256.in_(portion), content.c.orphaned_at.is_not(None)
-        )
-        found.update(connection.execute(query).scalars())
-    return found
+    question = "SELECT sha256 FROM content WHERE sha256 IN ({}) AND orphaned_at IS NOT NULL"
+    return _find_among(connection, question, hashes)
 
 
 def sizes_embedded(connection: Connection, encoder_id: int, sizes: Iterable[int]) -> set[int]:
     """Give those file sizes that some content with a vector of this encoder has."""
-    found: set[int] = set()
-    for portion in portions(list(set(sizes))):
-        query = select(content.c.byte_size).where(content.c.byte_size.in_(portion), _has_vector(encoder_id))
-        found.update(connection.execute(query).scalars())
-    return found
-
-
-def _has_vector(encoder_id: int) -> ColumnElement[bool]:
-    # As a join, SQLite would begin with all vectors.
-    return exists(
-        select(embedding.c.content_id).where(
-            embedding.c.content_id == content.c.id, embedding.c.encoder_id == encoder_id
-        )
-    )
+    question = f"SELECT byte_size FROM content WHERE byte_size IN ({{}}) AND {_HAS_VECTOR}"
+    return _find_among(connection, question, sizes, encoder_id)
 
 
 def live_fingerprints(connection: Connection) -> Iterator[tuple[int, bytes | None, int | None]]:
     """Yield id, PDQ hash and its quality of each content that a file holds, in the order of ids."""
-    columns = (content.c.id, content.c.perceptual_hash, content.c.perceptual_quality)
-    query = select(*columns).where(content.c.orphaned_at.is_(None)).order_by(content.c.id)
-    result = connection.execute(query)
-    while rows := result.fetchmany(ROWS_AT_ONCE):
-        yield from ((row[0], row[1], row[2]) for row in rows)
-    result.close()
+    columns = "id, perceptual_hash, perceptual_quality"
+    yield from connection.execute(f"SELECT {columns} FROM content WHERE orphaned_at IS NULL ORDER BY id")
 
 
 def live_pixel_hashes(connection: Connection) -> list[tuple[int, bytes]]:
     """Give id and pixel hash of each content that a file holds and that has one, in the order of ids."""
-    query = select(content.c.id, content.c.pixel_sha256).where(
-        content.c.orphaned_at.is_(None), content.c.pixel_sha256.is_not(None)
-    )
-    return [(row[0], row[1]) for row in connection.execute(query.order_by(content.c.id))]
+    where = "orphaned_at IS NULL AND pixel_sha256 IS NOT NULL"
+    return connection.execute(f"SELECT id, pixel_sha256 FROM content WHERE {where} ORDER BY id").fetchall()
 
 
 def filtered_ids(connection: Connection, filters: Filters, library: Path) -> Ids | None:
     """Give the contents that pass the filters, in order; None when all do."""
-    conditions = filter_conditions(connection, filters, library)
+    conditions = _filter_conditions(connection, filters, library)
     if not conditions:
         return None
-    query = select(file.c.content_id).join(content, content.c.id == file.c.content_id)
-    query = query.where(*conditions).distinct().order_by(file.c.content_id)
-    return np.fromiter(connection.execute(query).scalars(), np.int64)
+    where, values = _all_of(conditions)
+    question = f"SELECT DISTINCT file.content_id {_FILES} WHERE {where} ORDER BY file.content_id"
+    return find_ids(connection, question, *values)
 
 
 def find_images(
     connection: Connection, ids: Sequence[int], filters: Filters | None, library: Path
 ) -> dict[int, list[StoredImage]]:
     """Give all files of each content that pass the filters, in the order of their paths."""
+    filters = filters or Filters()
     roots = get_roots(connection, library)
-    conditions = filter_conditions(connection, filters or Filters(), library)
+    conditions = _filter_conditions(connection, filters, library)
     found: dict[int, list[StoredImage]] = {int(id): [] for id in ids}
     for portion in portions(list(found)):
-        query = _images_query().where(file.c.content_id.in_(portion), *conditions)
-        for row in connection.execute(query.order_by(file.c.root_id, file.c.path)):
-            found[row.content_id].append(_stored_image(row, roots))
-    excluded = (filters or Filters()).exclude_contents
+        among = Condition(f"file.content_id IN ({blanks(portion)})", tuple(portion))
+        where, values = _all_of([among, *conditions])
+        for row in connection.execute(f"{_IMAGES} WHERE {where} ORDER BY file.root_id, file.path", values):
+            image = _stored_image(row, roots)
+            found[image.content_id].append(image)
+    excluded = filters.exclude_contents
     return {id: images for id, images in found.items() if images and images[0].content_hash not in excluded}
 
 
-def _images_query() -> Select[Any]:
-    facts = [column for column in content.c if column.key not in ("id", "byte_size", "orphaned_at")]
-    columns = (file.c.root_id, file.c.content_id, file.c.path, file.c.size, file.c.mtime_ns, *facts)
-    return select(*columns).join(content, content.c.id == file.c.content_id)
-
-
-def _stored_image(row: Row[Any], roots: dict[int, Path]) -> StoredImage:
+def _stored_image(row: Sequence[Any], roots: dict[int, Path]) -> StoredImage:
+    root_id, path, taken_at, *facts = row
+    relative = decode_name(path)
     return StoredImage(
-        content_id=row.content_id,
-        path=roots[row.root_id] / row.path,
-        relative=row.path,
-        content_hash=row.sha256,
-        width=row.width,
-        height=row.height,
-        format=row.format,
-        taken_at=row.taken_at,
-        camera=row.camera,
-        latitude=row.latitude,
-        longitude=row.longitude,
-        size=row.size,
-        mtime_ns=row.mtime_ns,
-        pixel_hash=row.pixel_sha256,
+        path=roots[root_id] / relative,
+        relative=relative,
+        taken_at=None if taken_at is None else datetime.fromisoformat(taken_at),
+        **dict(zip(_FACTS, facts, strict=True)),
     )
 
 
-def filter_conditions(connection: Connection, filters: Filters, library: Path) -> list[ColumnElement[bool]]:
+def _all_of(conditions: Iterable[Condition]) -> Condition:
+    return _joined(" AND ", conditions)
+
+
+def _any_of(conditions: Iterable[Condition]) -> Condition:
+    return _joined(" OR ", conditions)
+
+
+def _joined(word: str, conditions: Iterable[Condition]) -> Condition:
+    texts, values = zip(*conditions, strict=True)
+    return Condition(word.join(f"({text})" for text in texts), tuple(chain.from_iterable(values)))
+
+
+def _filter_conditions(connection: Connection, filters: Filters, library: Path) -> list[Condition]:
     """Put the filters in terms of `file` joined with `content`."""
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[Condition] = []
     if filters.folder is not None:
         conditions.append(_in_folder(filters.folder, get_roots(connection, library)))
     if filters.after is not None:
@@ -286,86 +306,88 @@ def filter_conditions(connection: Connection, filters: Filters, library: Path) -
     if filters.before is not None:
         conditions.append(_taken(datetime.combine(filters.before, time.max), later=False))
     if filters.camera is not None:
-        conditions.append(content.c.camera.in_(_cameras(connection, filters.camera)))
+        cameras = _cameras(connection, filters.camera)
+        conditions.append(Condition(f"content.camera IN ({blanks(cameras)})", tuple(cameras)))
     if filters.min_width is not None:
-        conditions.append(content.c.width >= filters.min_width)
+        conditions.append(Condition("content.width >= ?", (filters.min_width,)))
     if filters.min_height is not None:
-        conditions.append(content.c.height >= filters.min_height)
+        conditions.append(Condition("content.height >= ?", (filters.min_height,)))
     return conditions
 
 
-def _in_folder(folder: Path, roots: dict[int, Path]) -> ColumnElement[bool]:
+def _in_folder(folder: Path, roots: dict[int, Path]) -> Condition:
     choices = _below_roots(folder, roots)
     if not choices and not folder.is_absolute():
         choices = [choice for id, root in roots.items() for choice in _below_roots(root / folder, {id: root})]
-    return or_(*choices) if choices else file.c.id.is_(None)
+    return _any_of(choices) if choices else Condition("file.id IS NULL")
 
 
-def _below_roots(folder: Path, roots: dict[int, Path]) -> list[ColumnElement[bool]]:
-    choices: list[ColumnElement[bool]] = []
+def _below_roots(folder: Path, roots: dict[int, Path]) -> list[Condition]:
+    choices: list[Condition] = []
     for id, root in roots.items():
         below = relative_to(folder, root)
         if below is not None:
-            choices.append(at_or_below(id, below))
+            choices.append(_at_or_below(id, below))
         elif relative_to(root, folder) is not None:
-            choices.append(file.c.root_id == id)
+            choices.append(_at_or_below(id, ""))
     return choices
 
 
-def at_or_below(root_id: int, path: str) -> ColumnElement[bool]:
+def _at_or_below(root_id: int, path: str) -> Condition:
     """Hold for the files at or below a path of a root; "" is all of it."""
     if not path:
-        return file.c.root_id == root_id
-    first, end = folder_range(path)
-    return and_(
-        file.c.root_id == root_id, or_(file.c.path == path, and_(file.c.path >= first, file.c.path < end))
+        return Condition("file.root_id = ?", (root_id,))
+    names = (path, *folder_range(path))
+    return Condition(
+        "file.root_id = ? AND (file.path = ? OR (file.path >= ? AND file.path < ?))",
+        (root_id, *(encode_name(name) for name in names)),
     )
 
 
-def _taken(moment: datetime, *, later: bool) -> ColumnElement[bool]:
+def _taken(moment: datetime, *, later: bool) -> Condition:
     # Cameras tell local time without a zone; a file's time is put beside it by this machine's zone.
     year = min(max(moment.year, 1970), 2261)  # what 64 bits of nanoseconds and all systems can tell
     nanoseconds = round(moment.replace(year=year).timestamp() * 1_000_000) * 1000
+    written = moment.isoformat(" ", "microseconds")  # as the schema's DateTime
     if later:
-        by_camera, by_file = content.c.taken_at >= moment, file.c.mtime_ns >= nanoseconds
+        by_camera, by_file = "content.taken_at >= ?", "file.mtime_ns >= ?"
     else:
-        by_camera, by_file = content.c.taken_at <= moment, file.c.mtime_ns < nanoseconds + 1000
-    return or_(by_camera, and_(content.c.taken_at.is_(None), by_file))
+        by_camera, by_file = "content.taken_at <= ?", "file.mtime_ns < ? + 1000"
+    return Condition(f"{by_camera} OR (content.taken_at IS NULL AND {by_file})", (written, nanoseconds))
 
 
 def _cameras(connection: Connection, part: str) -> list[str]:
     # SQLite folds the case of ASCII only; there are few cameras, and an index lists them.
-    names = connection.execute(select(content.c.camera).distinct().where(content.c.camera.is_not(None)))
-    return [name for name in names.scalars() if part.casefold() in name.casefold()]
+    names = connection.execute("SELECT DISTINCT camera FROM content WHERE camera IS NOT NULL")
+    return [name for (name,) in names if part.casefold() in name.casefold()]
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
     """Count contents that are live, files with an image, and contents kept without a file."""
-    kept = select(func.count()).select_from(content).where(content.c.orphaned_at.is_not(None))
-    files = select(func.count()).where(file.c.content_id.is_not(None))
-    kept_count = int(connection.execute(kept).scalar_one())
+    kept = find_number(connection, "SELECT count(*) FROM content WHERE orphaned_at IS NOT NULL")
     return {
-        "images": int(connection.execute(select(func.count()).select_from(content)).scalar_one())
-        - kept_count,
-        "files": int(connection.execute(files).scalar_one()),
-        "kept": kept_count,
+        "images": find_number(connection, "SELECT count(*) FROM content") - kept,
+        "files": find_number(connection, "SELECT count(*) FROM file WHERE content_id IS NOT NULL"),
+        "kept": kept,
     }
 
 
 def skipped_reasons(connection: Connection) -> tuple[tuple[str, int], ...]:
     """Give the reasons for which files were skipped and how many, the most frequent first."""
-    count = func.count()
-    query = select(file.c.skip_reason, count).where(file.c.skip_reason.is_not(None))
-    rows = connection.execute(query.group_by(file.c.skip_reason).order_by(count.desc(), file.c.skip_reason))
-    return tuple((reason, number) for reason, number in rows)
+    rows = connection.execute(
+        "SELECT skip_reason, count(*) FROM file WHERE skip_reason IS NOT NULL "
+        "GROUP BY skip_reason ORDER BY count(*) DESC, skip_reason"
+    )
+    return tuple(rows)
 
 
 def skipped_files(connection: Connection, library: Path) -> list[tuple[Path, str]]:
     """Give every skipped file with its reason, in order of paths."""
     roots = get_roots(connection, library)
-    query = select(file.c.root_id, file.c.path, file.c.skip_reason).where(file.c.skip_reason.is_not(None))
-    rows = connection.execute(query.order_by(file.c.root_id, file.c.path))
-    return [(roots[root_id] / path, reason) for root_id, path, reason in rows]
+    rows = connection.execute(
+        "SELECT root_id, path, skip_reason FROM file WHERE skip_reason IS NOT NULL ORDER BY root_id, path"
+    )
+    return [(roots[root_id] / decode_name(path), reason) for root_id, path, reason in rows]
 
 
 def preprocessing_text(fields: dict[str, Any]) -> str:

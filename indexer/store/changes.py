@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same on_conflict methods
 
 from ..records import EncodedImage, EncoderCard, FoundFile, ImageFacts
 from . import schema
-from .catalog import at_or_below, get_generation, get_roots, ids_of, portions, preprocessing_text
-from .names import real_below, relative_to, stored_root
-from .pairs import put_features
+from .catalog import get_generation, get_roots, ids_of, portions, preprocessing_text
+from .engines import driver_of
+from .names import folder_range, real_below, relative_to, stored_root
+from .pair_changes import put_features
 from .vectors import IndexFile
 
 content, embedding, file = schema.content, schema.embedding, schema.file
@@ -60,7 +61,7 @@ def put_setting(connection: Connection, key: str, value: str) -> None:
 
 def next_generation(connection: Connection) -> int:
     """Number this transaction's change of vectors."""
-    generation = get_generation(connection) + 1
+    generation = get_generation(driver_of(connection)) + 1
     put_setting(connection, "generation", str(generation))
     return generation
 
@@ -81,7 +82,7 @@ def put_root(connection: Connection, path: Path, library: Path) -> Place:
 
     Roots never overlap, so that no file is stored twice.
     """
-    roots = get_roots(connection, library)
+    roots = get_roots(driver_of(connection), library)
     for id, root in roots.items():
         below = real_below(path, root)
         if below is not None:
@@ -101,6 +102,16 @@ def _move_root(connection: Connection, inner: int, outer: int, prefix: str) -> N
     connection.execute(delete(schema.root).where(schema.root.c.id == inner))
 
 
+def at_or_below(root_id: int, path: str) -> ColumnElement[bool]:
+    """Hold for the files at or below a path of a root; "" is all of it."""
+    if not path:
+        return file.c.root_id == root_id
+    first, end = folder_range(path)
+    return and_(
+        file.c.root_id == root_id, or_(file.c.path == path, and_(file.c.path >= first, file.c.path < end))
+    )
+
+
 def commit_entries(
     connection: Connection,
     encoder_id: int,
@@ -114,7 +125,8 @@ def commit_entries(
     """
     generation = next_generation(connection)
     _put_contents(connection, encoded)
-    ids = ids_of(connection, [entry.content_hash for entry in entries if entry.content_hash is not None])
+    hashes = [entry.content_hash for entry in entries if entry.content_hash is not None]
+    ids = ids_of(driver_of(connection), hashes)
     _put_vectors(connection, encoder_id, generation, encoded, ids)
     put_features(
         connection,
@@ -309,7 +321,7 @@ def forget_files(connection: Connection, path: Path, library: Path, now: int) ->
     """Delete the files at or below a path, and the contents that no other file has; count the files."""
     forgotten = 0
     former: list[int] = []
-    for id, root in get_roots(connection, library).items():
+    for id, root in get_roots(driver_of(connection), library).items():
         below = relative_to(path, root)
         if below is None and relative_to(root, path) is None:
             continue

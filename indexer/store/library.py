@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LibraryMissing
-from . import schema
-from .engines import engine_to_read, engine_to_write
+from . import revisions
 from .failures import explained
 from .files import LIBRARY_NAME, catalog_file, find_library, left_behind
 from .lock import WriterLock
-from .migrate import check_revision, revision_of, upgrade
 from .names import absolute
 from .nearest import FAISS_FROM_IMAGES
 from .reader import LibraryReader
+from .revisions import check_revision, revision_of
 
 if TYPE_CHECKING:
     from .writer import LibraryWriter  # a search does without it
@@ -27,9 +26,9 @@ def open_library(path: Path, *, faiss_from: int = FAISS_FROM_IMAGES) -> LibraryR
     CatalogDamaged.
     """
     path = absolute(path)
-    reader = LibraryReader(path, engine_to_read(path), faiss_from=faiss_from)
+    reader = LibraryReader(path, faiss_from=faiss_from)
     try:
-        if _revision(reader, path) != schema.HEAD:
+        if _revision(reader, path) != revisions.HEAD:
             open_for_writing(path, create=False).close()
     except BaseException:
         reader.close()
@@ -60,6 +59,8 @@ def open_for_writing(path: Path, *, create: bool, faiss_from: int = FAISS_FROM_I
 
 
 def _writer(path: Path, lock: WriterLock, faiss_from: int) -> "LibraryWriter":
+    from .engines import engine_to_write
+    from .migrate import upgrade
     from .writer import LibraryWriter
 
     with explained(path):
@@ -68,7 +69,7 @@ def _writer(path: Path, lock: WriterLock, faiss_from: int) -> "LibraryWriter":
         connection = engine_to_write(path).connect()
         try:
             upgrade(connection, path)
-            return LibraryWriter(path, engine_to_read(path), connection, lock, faiss_from=faiss_from)
+            return LibraryWriter(path, connection, lock, faiss_from=faiss_from)
         except BaseException:
             connection.close()
             connection.engine.dispose()
@@ -78,7 +79,7 @@ def _writer(path: Path, lock: WriterLock, faiss_from: int) -> "LibraryWriter":
 def _revision(reader: LibraryReader, path: Path) -> str:
     with reader.reading() as connection:
         revision = revision_of(connection)
-    check_revision(revision, path, schema.REVISIONS)
+    check_revision(revision, path, revisions.REVISIONS)
     if revision is None:
         raise LibraryMissing(path.parent if path.name == LIBRARY_NAME else path)
     return revision

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +45,8 @@ class WriterLock:
 
 
 def _ourselves() -> dict[str, str | int]:
+    import socket  # 4 ms, which only a writer needs
+
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
 

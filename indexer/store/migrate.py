@@ -5,11 +5,10 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection
 
-from ..errors import CatalogNewerThanProgram
-from . import schema
-from .failures import Malformed
+from . import revisions
+from .engines import driver_of
 from .files import TEMPORARY_SUFFIX, backups_folder, catalog_file
 
 _PACKAGED = Path(__file__).parents[1] / "migrations"  # in a wheel
@@ -19,23 +18,6 @@ _CHECKOUT = Path(__file__).parents[2] / "migrations"
 def scripts_folder() -> Path:
     """Find the migrations, which a wheel carries inside the package and a checkout beside it."""
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-
-
-def revision_of(connection: Connection) -> str | None:
-    """Give the schema revision of a catalog; None for an empty one."""
-    tables = set(inspect(connection).get_table_names())
-    if not tables:
-        return None
-    if "alembic_version" not in tables:
-        raise Malformed("no catalog of sightline")
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
-
-
-def check_revision(revision: str | None, library: Path, known: tuple[str, ...]) -> None:
-    """Raise CatalogNewerThanProgram for a revision this program does not know."""
-    if revision is not None and revision not in known:
-        raise CatalogNewerThanProgram(library, revision)
 
 
 def upgrade(
@@ -49,10 +31,9 @@ def upgrade(
 
     An existing catalog is copied to `backups/` first.
     """
-    known = known or schema.REVISIONS
-    revision = revision_of(connection)
-    connection.rollback()
-    check_revision(revision, library, known)
+    known = known or revisions.REVISIONS
+    revision = revisions.revision_of(driver_of(connection))
+    revisions.check_revision(revision, library, known)
     if revision == known[-1]:
         return
     if revision is not None:

@@ -1,16 +1,17 @@
 """Nearest: the closest vectors, exactly, from the FAISS file and what the catalog has since."""
 
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Connection
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
 
 from ..records import Ids, Vectors
-from . import schema
 from .catalog import as_vectors, count_vectors, dropped_since, find_vectors, get_generation, stream_vectors
+from .opening import connect_to_read
 from .records import Neighbour, StoredEncoder
 from .vectors import Base, IndexFile, IndexUnusable, MatrixBase, memory_index, open_index
 
@@ -80,7 +81,7 @@ class NearestVectors:
         allowed: Ids | None,
         excluded: Ids,
     ) -> list[Neighbour]:
-        barred = np.union1d(excluded, held.since.changed)
+        barred = np.concatenate((excluded, held.since.changed))  # union1d would import numpy.ma: 13 ms
         proposed = _proposals(held.base, query, k, allowed, barred)
         ids, vectors = find_vectors(connection, encoder, proposed)
         fresh = ~np.isin(held.since.ids, excluded)
@@ -116,7 +117,7 @@ class NearestVectors:
             try:
                 base = open_index(self._library, recorded, encoder.card.dimension)
             except IndexUnusable as problem:
-                superseded = problem.missing and recorded != recorded_file_now(connection, encoder.id)
+                superseded = problem.missing and recorded != recorded_file_now(self._library, encoder.id)
                 if superseded and may_retry:
                     raise
                 if not superseded:
@@ -155,16 +156,15 @@ class NearestVectors:
 
 def recorded_file(connection: Connection, encoder_id: int) -> IndexFile | None:
     """Give what the catalog records of an encoder's FAISS file."""
-    table = schema.index_file
-    columns = [column for column in table.c if column.key != "encoder_id"]
-    row = connection.execute(select(*columns).where(table.c.encoder_id == encoder_id)).first()
-    return None if row is None else IndexFile(**row._mapping)
+    question = "SELECT name, generation, images, byte_size, mtime_ns, sha256 FROM index_file"
+    row = connection.execute(f"{question} WHERE encoder_id = ?", (encoder_id,)).fetchone()
+    return None if row is None else IndexFile(*row)
 
 
-def recorded_file_now(connection: Connection, encoder_id: int) -> IndexFile | None:
-    """Give what is recorded at this moment, whatever the connection's own snapshot."""
-    with connection.engine.connect() as another:
-        return recorded_file(another, encoder_id)
+def recorded_file_now(library: Path, encoder_id: int) -> IndexFile | None:
+    """Give what is recorded at this moment, whatever a snapshot in use sees."""
+    with closing(connect_to_read(library)) as connection:
+        return recorded_file(connection, encoder_id)
 
 
 def ranked(query: NDArray[np.float32], ids: Ids, vectors: Vectors, k: int) -> list[Neighbour]:

@@ -5,18 +5,19 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sqlite3 import Connection
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine
 
 from ..errors import LibraryEmpty
 from ..features import Features
 from ..patch_grids import PackedGrid
 from ..records import Ids, Vectors
 from . import catalog, pairs, patches
+from .connections import ReadingConnections
 from .failures import explained
 from .files import backups_folder, size_below, vectors_folder
 from .nearest import NearestVectors
@@ -31,9 +32,9 @@ class LibraryReader:
     Each method sees the library as of one commit; `snapshot` makes several see it as of the same one.
     """
 
-    def __init__(self, path: Path, engine: Engine, *, faiss_from: int) -> None:
+    def __init__(self, path: Path, *, faiss_from: int) -> None:
         self.path = path
-        self._engine = engine
+        self._connections = ReadingConnections(path)
         self._nearest = NearestVectors(path, faiss_from)
         self._local = threading.local()
 
@@ -47,7 +48,7 @@ class LibraryReader:
 
     def close(self) -> None:
         """Let go of the library."""
-        self._engine.dispose()
+        self._connections.close()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class LibraryReader:
             if held is not None:
                 yield held
             else:
-                with self._engine.connect() as connection:
+                with self._connections.transaction() as connection:
                     yield connection
 
     def roots(self) -> tuple[Path, ...]:

@@ -20,8 +20,9 @@ from sqlalchemy import (
 
 from ..records import FoundFile
 from . import schema
-from .catalog import at_or_below, portions, sizes_embedded
-from .changes import ContentChange, Place, next_generation, orphan
+from .catalog import portions, sizes_embedded
+from .changes import ContentChange, Place, at_or_below, next_generation, orphan
+from .engines import driver_of
 from .names import relative_to
 from .records import Known, ScanOutcome
 
@@ -109,7 +110,7 @@ def _classify(
         connection.execute(insert(_seen).prefix_with("OR IGNORE"), seen)
     known = [_compare(found, rows.get(path)) for found, path in zip(files, paths, strict=True)]
     sizes = [item.file.size for item in known if item.state == "hash-first"]
-    embedded = sizes_embedded(connection, encoder_id, sizes) if sizes else set()
+    embedded = sizes_embedded(driver_of(connection), encoder_id, sizes) if sizes else set()
     return [
         Known(item.file, "new") if item.state == "hash-first" and item.file.size not in embedded else item
         for item in known

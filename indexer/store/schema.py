@@ -23,9 +23,6 @@ from sqlalchemy.types import TypeDecorator
 
 from .names import decode_name, encode_name
 
-REVISIONS = ("0001", "0002", "0003", "0004")  # of migrations/, oldest first; a test compares
-HEAD = REVISIONS[-1]
-
 _NAMES = {  # Alembic can only change what has a name
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
@@ -189,6 +186,7 @@ pair = Table(  # what such a search held for worth a look, and what came of it
     Column("cosine", Float),  # null where the vectors did not
     Column("judged", Boolean, nullable=False),
     Column("answer", JSON(none_as_null=True)),  # null when judged: no duplicates
+    Column("nearness", Float),  # of the vectors, 1 being as far apart as strangers; null where not known
     Index(None, "first_id"),
     Index(None, "second_id"),
 )

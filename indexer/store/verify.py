@@ -4,18 +4,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
 
 from ..errors import CatalogDamaged
 from ..records import Ids
-from . import catalog, schema
-from .engines import run_pragma
+from . import catalog
 from .files import left_behind, vectors_folder
 from .library import open_for_writing, open_library
+from .names import decode_name
 from .nearest import recorded_file
 from .reader import LibraryReader
 from .records import Finding, StoredEncoder, VerifyReport
@@ -23,7 +22,11 @@ from .vectors import SUFFIX, IndexFile, IndexUnusable, check_file, faiss_header
 from .writer import LibraryWriter
 
 _LENGTH_OFF_MAX = 0.01  # of one; float16 alone puts a unit vector off by less than a thousandth
-content, embedding, file = schema.content, schema.embedding, schema.file
+_HAS_FILE = "id IN (SELECT content_id FROM file WHERE content_id IS NOT NULL)"
+_FILES = """
+SELECT file.root_id, file.path, file.size, file.mtime_ns, content.sha256
+FROM file LEFT JOIN content ON content.id = file.content_id
+"""
 
 
 def verify(path: Path, repair: bool = False, *, deep: bool = False) -> VerifyReport:
@@ -76,8 +79,8 @@ def _report(library: LibraryReader, findings: list[Finding]) -> VerifyReport:
 
 def _check_pages(library: LibraryReader) -> Iterator[Finding]:
     with library.reading() as connection:
-        told = [row[0] for row in run_pragma(connection, "integrity_check(5)")]
-        broken = run_pragma(connection, "foreign_key_check")
+        told = [line for (line,) in connection.execute("PRAGMA integrity_check(5)")]
+        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     for line in told:
         if line != "ok":
             first = str(line).splitlines()[-1]
@@ -87,10 +90,9 @@ def _check_pages(library: LibraryReader) -> Iterator[Finding]:
 
 
 def _check_links(library: LibraryReader, writer: LibraryWriter | None) -> Iterator[Finding]:
-    has_file = content.c.id.in_(select(file.c.content_id).where(file.c.content_id.is_not(None)))
     with library.reading() as connection:
-        unseen = _ids(connection, select(content.c.id).where(content.c.orphaned_at.is_(None), ~has_file))
-        hidden = _ids(connection, select(content.c.id).where(content.c.orphaned_at.is_not(None), has_file))
+        unseen = _ids(connection, f"SELECT id FROM content WHERE orphaned_at IS NULL AND NOT {_HAS_FILE}")
+        hidden = _ids(connection, f"SELECT id FROM content WHERE orphaned_at IS NOT NULL AND {_HAS_FILE}")
     if writer is not None:
         writer.mend_links(unseen, hidden)
     if unseen:
@@ -99,8 +101,8 @@ def _check_links(library: LibraryReader, writer: LibraryWriter | None) -> Iterat
         yield Finding(f"catalog: {len(hidden)} contents with a file were hidden", writer is not None)
 
 
-def _ids(connection: Connection, query: Any) -> list[int]:
-    return list(connection.execute(query).scalars().all())
+def _ids(connection: Connection, question: str) -> list[int]:
+    return [id for (id,) in connection.execute(question)]
 
 
 def _check_vectors(
@@ -118,11 +120,10 @@ def _check_vectors(
 
 def _bad_vectors(connection: Connection, encoder: StoredEncoder) -> Iterator[int]:
     size = encoder.card.dimension * 2
-    mine = select(embedding.c.content_id).where(embedding.c.encoder_id == encoder.id)
-    yield from _ids(connection, mine.where(func.length(embedding.c.vector) != size))
-    right = mine.add_columns(embedding.c.vector).where(func.length(embedding.c.vector) == size)
-    result = connection.execute(right)
-    while rows := result.fetchmany(catalog.ROWS_AT_ONCE):
+    question = "SELECT content_id, vector FROM embedding WHERE encoder_id = ? AND length(vector)"
+    yield from (id for id, _ in connection.execute(f"{question} <> ?", (encoder.id, size)))
+    answer = connection.execute(f"{question} = ?", (encoder.id, size))
+    while rows := answer.fetchmany(catalog.ROWS_AT_ONCE):
         vectors = catalog.as_vectors(b"".join([row[1] for row in rows]), encoder.card.dimension)
         with np.errstate(all="ignore"):  # infinities and the like are what we look for
             lengths = np.linalg.norm(vectors, axis=1)
@@ -210,9 +211,10 @@ def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
     with library.reading() as connection:
         roots = catalog.get_roots(connection, library.path)
         absent = {id for id, root in roots.items() if not root.is_dir()}
-        for root_id, path, size, mtime_ns, sha in _file_rows(connection):
+        for root_id, path, size, mtime_ns, sha in connection.execute(_FILES):
             if root_id not in absent:
-                counts[_state(roots[root_id] / path, size, mtime_ns, sha if deep else None)] += 1
+                place = roots[root_id] / decode_name(path)
+                counts[_state(place, size, mtime_ns, sha if deep else None)] += 1
     for id in sorted(absent):
         yield Finding(f"{roots[id]}: is not there; is its drive mounted?", repaired=False, harmless=True)
     for state in ("gone", "changed"):
@@ -222,13 +224,6 @@ def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
     if counts["rotten"]:
         what = f"{counts['rotten']} files have other bytes at the same size and time: damaged on disk?"
         yield Finding(what, repaired=False)
-
-
-def _file_rows(connection: Connection) -> Iterator[Any]:
-    query = select(file.c.root_id, file.c.path, file.c.size, file.c.mtime_ns, content.c.sha256)
-    result = connection.execute(query.outerjoin(content, content.c.id == file.c.content_id))
-    while rows := result.fetchmany(catalog.ROWS_AT_ONCE):
-        yield from rows
 
 
 def _state(path: Path, size: int, mtime_ns: int, sha: bytes | None) -> str:

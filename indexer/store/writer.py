@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, update
 
 from ..features import Features
 from ..patch_grids import PackedGrid
 from ..records import EncodedImage, EncoderCard, FoundFile, Skipped
-from . import catalog, changes, pairs, patches, schema
+from . import catalog, changes, pair_changes, patch_changes, schema
 from .changes import Entry, Place
-from .engines import run_pragma
+from .engines import driver_of, run_pragma
 from .failures import explained
 from .files import backups_folder, vectors_folder
 from .lock import WriterLock
@@ -33,10 +33,8 @@ _PUBLISH_EACH_TIME_BELOW = 50_000  # images; larger files are left to be caught 
 class LibraryWriter(LibraryReader):
     """Changes a library; reading through it sees what is committed. For one thread."""
 
-    def __init__(
-        self, path: Path, engine: Engine, writing: Connection, lock: WriterLock, *, faiss_from: int
-    ) -> None:
-        super().__init__(path, engine, faiss_from=faiss_from)
+    def __init__(self, path: Path, writing: Connection, lock: WriterLock, *, faiss_from: int) -> None:
+        super().__init__(path, faiss_from=faiss_from)
         self._connection = writing
         self._lock = lock
         self._folders: list[Path] = []  # a folder's handle is its position
@@ -62,7 +60,7 @@ class LibraryWriter(LibraryReader):
     def use_encoder(self, card: EncoderCard) -> StoredEncoder:
         """Find or make the encoder of a card, and make it the library's default."""
         with self._writing() as connection:
-            return catalog.get_encoder(connection, changes.put_encoder(connection, card))
+            return catalog.get_encoder(driver_of(connection), changes.put_encoder(connection, card))
 
     def use_root(self, root: Path) -> int:
         """Cover a folder; give a handle for `begin_scan` and `classify`, good for this writer.
@@ -133,7 +131,7 @@ class LibraryWriter(LibraryReader):
         """
         with explained(self.path):
             with self._connection.begin():
-                recorded = recorded_file(self._connection, encoder.id)
+                recorded = recorded_file(driver_of(self._connection), encoder.id)
                 if not always and recorded is not None and not self._is_due(encoder, recorded):
                     return
                 written = self._write_index(encoder)
@@ -146,20 +144,21 @@ class LibraryWriter(LibraryReader):
             check_file(vectors_folder(self.path) / recorded.name, recorded)
         except IndexUnusable:
             return True
-        changed = catalog.count_changed(self._connection, encoder.id, recorded.generation)
+        changed = catalog.count_changed(driver_of(self._connection), encoder.id, recorded.generation)
         if recorded.images < _PUBLISH_EACH_TIME_BELOW:
             return changed > 0
         return changed > recorded.images // 100
 
     def _write_index(self, encoder: StoredEncoder) -> IndexFile:
-        generation = catalog.get_generation(self._connection)
+        connection = driver_of(self._connection)
+        generation = catalog.get_generation(connection)
         vectors_folder(self.path).mkdir(exist_ok=True)
         return write_index(
             vectors_folder(self.path) / index_name(encoder.id, generation),
             dimension=encoder.card.dimension,
-            images=catalog.count_vectors(self._connection, encoder.id),
+            images=catalog.count_vectors(connection, encoder.id),
             generation=generation,
-            rows=catalog.stream_vectors(self._connection, encoder),
+            rows=catalog.stream_vectors(connection, encoder),
         )
 
     def set_background(self, encoder: StoredEncoder, background: Mapping[str, Any]) -> None:
@@ -176,7 +175,7 @@ class LibraryWriter(LibraryReader):
     def put_patches(self, encoder: StoredEncoder, recipe: str, grids: Mapping[int, PackedGrid]) -> None:
         """Store the patch vectors of contents."""
         with self._writing() as connection:
-            patches.put_grids(connection, encoder.id, recipe, grids)
+            patch_changes.put_grids(connection, encoder.id, recipe, grids)
 
     def keep_patches(self, kept: bool) -> None:
         """Note whether patch vectors are to be stored of what is indexed."""
@@ -186,25 +185,25 @@ class LibraryWriter(LibraryReader):
     def put_features(self, marks: Mapping[int, Features]) -> None:
         """Store the marks of contents that have none."""
         with self._writing() as connection:
-            pairs.put_features(connection, marks)
+            pair_changes.put_features(connection, marks)
 
     def remember_pairs(
         self, scope: str, found: Iterable[StoredPair], *, compared: Collection[int] = ()
     ) -> None:
         """Keep pairs, and that these contents have been compared with all others of that scope."""
         with self._writing() as connection:
-            pairs.put_pairs(connection, scope, found)
-            pairs.put_compared(connection, scope, compared)
+            pair_changes.put_pairs(connection, scope, found)
+            pair_changes.put_compared(connection, scope, compared)
 
     def forget_scopes_but(self, kept: str) -> None:
         """Delete what searches have kept whose scopes do not begin so."""
         with self._writing() as connection:
-            pairs.drop_other_scopes(connection, kept)
+            pair_changes.drop_other_scopes(connection, kept)
 
     def put_apart(self, hashes: Sequence[bytes], *, again: bool = False) -> int:
         """Remember that no two of these contents are duplicates, or take it back; count the pairs."""
         with self._writing() as connection:
-            return (pairs.join_again if again else pairs.set_apart)(connection, hashes)
+            return (pair_changes.join_again if again else pair_changes.set_apart)(connection, hashes)
 
     def mend_links(self, without_file: Sequence[int], with_file: Sequence[int]) -> None:
         """Hide contents that have no file, and bring back those that have one (for `verify`)."""

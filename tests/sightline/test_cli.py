@@ -47,6 +47,21 @@ def test_importing_sightline_imports_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
+def test_a_search_for_words_imports_only_what_it_needs(indexed: Path, environment: dict[str, str]):
+    spared = {"sqlalchemy", "torch", "open_clip", "PIL", "rich", "asyncio", "numpy.random", "numpy.ma"}
+    code = f"""
+import sys
+from sightline.cli import cli
+try: cli(["search", "a red square", "--json"], prog_name="sightline")
+except SystemExit as done: assert not done.code
+print("SPARED", *sorted({spared!r} & set(sys.modules)))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=indexed, env=environment, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 11
+    assert done.stdout.endswith("SPARED\n"), done.stdout[-200:]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str):
     done = CliRunner().invoke(cli, [name, "--help"], terminal_width=200)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.store import schema
+from indexer.store import revisions, schema
 from indexer.store.files import catalog_file
 from indexer.store.library import open_library
 
@@ -44,7 +44,7 @@ def test_the_page_names_every_table_and_column() -> None:
 
 
 def test_the_page_tells_the_schema_of_today(library: Path) -> None:
-    assert f"this page: `{schema.HEAD}`" in PAGE
+    assert f"this page: `{revisions.HEAD}`" in PAGE
     with closing(sqlite3.connect(catalog_file(library))) as connection:
         assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from indexer.errors import CatalogNewerThanProgram
-from indexer.store import migrate, schema
+from indexer.store import migrate, revisions, schema
 from indexer.store.engines import engine_to_write
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
@@ -27,7 +27,7 @@ NEXT_REVISION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "0006", "0005", None, None
 
 def upgrade() -> None:
     op.add_column("content", sa.Column("stars", sa.Integer()))
@@ -38,7 +38,7 @@ def upgrade() -> None:
 def later_scripts(folder: Path, more: str = "pass") -> Path:
     """Our migrations and one more."""
     shutil.copytree(migrate.scripts_folder(), folder)
-    (folder / "versions" / "0005_stars.py").write_text(NEXT_REVISION.format(more=more))
+    (folder / "versions" / "0006_stars.py").write_text(NEXT_REVISION.format(more=more))
     return folder
 
 
@@ -46,7 +46,7 @@ def upgrade(library: Path, scripts: Path) -> None:
     engine = engine_to_write(library)
     with engine.connect() as connection:
         try:
-            migrate.upgrade(connection, library, scripts=scripts, known=(*schema.REVISIONS, "0005"))
+            migrate.upgrade(connection, library, scripts=scripts, known=(*revisions.REVISIONS, "0006"))
         finally:
             connection.rollback()
     engine.dispose()
@@ -87,18 +87,18 @@ def test_the_tables_have_the_same_sql_as_the_schema(library: Path, tmp_path: Pat
 def test_the_program_knows_all_revisions() -> None:
     config = Config()
     config.set_main_option("script_location", str(migrate.scripts_folder()))
-    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    assert tuple(reversed(revisions)) == schema.REVISIONS
+    written = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(written)) == revisions.REVISIONS
 
 
 def test_an_upgrade_keeps_everything_and_leaves_a_copy_of_before(library: Path, tmp_path: Path) -> None:
     before = ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id")
     upgrade(library, later_scripts(tmp_path / "100% later"))
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0005",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0006",)]
     assert ask(catalog_file(library), "SELECT id, sha256 FROM content ORDER BY id") == before
     [copy] = (library / "backups").iterdir()
-    assert copy.name.startswith("catalog-0004-")
-    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert copy.name.startswith("catalog-0005-")
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0005",)]
     assert ask(copy, "SELECT id, sha256 FROM content ORDER BY id") == before
 
 
@@ -118,7 +118,7 @@ def test_a_failed_upgrade_leaves_the_catalog_as_it_was(library: Path, tmp_path: 
     with pytest.raises(ZeroDivisionError):
         upgrade(library, later_scripts(tmp_path / "later", more="1 / 0"))
     assert ask(catalog_file(library), "SELECT sql FROM sqlite_master ORDER BY name") == before
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0005",)]
 
 
 def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
@@ -129,7 +129,7 @@ def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
 def test_a_newer_catalog_is_refused_with_the_remedy(library: Path, tmp_path: Path) -> None:
     upgrade(library, later_scripts(tmp_path / "later"))
     for opening in (open_library, lambda path: open_for_writing(path, create=False)):
-        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0005.*pip install --upgrade"):
+        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0006.*pip install --upgrade"):
             opening(library)
     assert ask(catalog_file(library), "SELECT count(*) FROM content") == [(60,)]
 
@@ -140,23 +140,28 @@ def test_an_older_catalog_is_upgraded_by_the_first_who_opens_it(
     """Ours is the older one for a program that knows one revision more."""
     scripts = later_scripts(tmp_path / "later")
     monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(schema, "HEAD", "0005")
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0005"))
+    monkeypatch.setattr(revisions, "HEAD", "0006")
+    monkeypatch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, "0006"))
     with open_library(library) as reader:
         assert reader.default_encoder().images == 60
-    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0005",)]
+    assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0006",)]
     assert len(list((library / "backups").iterdir())) == 1
 
 
-def test_reading_imports_no_alembic(library: Path) -> None:
+def test_reading_imports_neither_sqlalchemy_nor_alembic(library: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
 from indexer.store.library import open_library
+from indexer.store.records import Filters
 with open_library(Path({str(library)!r})) as reader:
     encoder = reader.default_encoder()
-    reader.nearest(encoder, reader.sample_vectors(encoder, 1, 0), k=5)
-print(sorted({{"alembic", "faiss", "torch"}} & set(sys.modules)))
+    [near] = reader.nearest(encoder, reader.sample_vectors(encoder, 1, 0), k=5, filters=Filters(min_width=9))
+    assert len(reader.images([item.content_id for item in near])) == 5
+    reader.status(), reader.skipped_files(), reader.fingerprints(), reader.pixel_hashes()
+    reader.local_features(), reader.incomplete(encoder), reader.without_patches(encoder, "recipe")
+    reader.compared("scope"), list(reader.pairs("scope")), reader.set_apart()
+print(sorted({{"alembic", "sqlalchemy", "faiss", "torch"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -176,6 +181,7 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
         "0002_duplicates.py",
         "0003_pixel_hash.py",
         "0004_patch_grids.py",
+        "0005_nearness.py",
     ]
     script = f"""
 from pathlib import Path

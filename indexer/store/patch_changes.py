@@ -1,0 +1,31 @@
+"""Patches, written: the patch vectors of contents."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects.sqlite import insert
+
+from ..patch_grids import PackedGrid
+from .schema import patch_grid
+
+
+def put_grids(connection: Connection, encoder_id: int, recipe: str, grids: Mapping[int, PackedGrid]) -> None:
+    """Store the grids of contents, in place of those that were taken otherwise."""
+    rows: list[dict[str, Any]] = [
+        {
+            "encoder_id": encoder_id,
+            "content_id": id,
+            "recipe": recipe,
+            "rows": grid.rows,
+            "columns": grid.columns,
+            "cells": grid.cells,
+        }
+        for id, grid in grids.items()
+    ]
+    if rows:
+        row = insert(patch_grid)
+        changed = {name: row.excluded[name] for name in ("recipe", "rows", "columns", "cells")}
+        connection.execute(
+            row.on_conflict_do_update(index_elements=["encoder_id", "content_id"], set_=changed), rows
+        )
