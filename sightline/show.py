@@ -51,6 +51,12 @@ def paths(files: Iterable[Path], *, end: bytes) -> None:
     _write_bytes(os.fsencode(file) + end for file in files)
 
 
+def numbered_paths(groups: Iterable[tuple[int, Sequence[Path]]], *, end: bytes) -> None:
+    """Print each path, as it is on disk, after the number of its group and a tab."""
+    rows = ((number, file) for number, files in groups for file in files)
+    _write_bytes(b"%d\t%b%b" % (number, os.fsencode(file), end) for number, file in rows)
+
+
 def raw(text: str) -> None:
     """Print text that ends its own lines, in UTF-8; bytes of a file name that are none go out as they are."""
     _write_bytes([text.encode("utf-8", "surrogateescape")])

@@ -60,6 +60,8 @@ class Candidates:
     hash_distance: NDArray[np.int16]  # bits; -1 where the hashes did not propose the pair
     turn: NDArray[np.int8]  # index into TURNS that brings the second's hash nearest to the first's
     cosine: NDArray[np.float32]  # nan where the vectors did not
+    # How far apart the vectors are, 1 being as far as from strangers near them; nan where that is not known.
+    nearness: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.first)
@@ -152,13 +154,10 @@ def _hash_candidates(
     first, second = np.minimum(asking, found)[pair], np.maximum(asking, found)[pair]
     # A turn found from the second's side is its inverse from the first's; only rotations differ from theirs.
     inverse = np.where(asking[pair] < found[pair], _inverse(turn), turn)
-    count = len(first)
-    return Candidates(
-        first,
-        second,
-        distances[pair].astype(np.int16),
-        inverse.astype(np.int8),
-        np.full(count, np.nan, np.float32),
+    return replace(
+        unmeasured(first, second),
+        hash_distance=distances[pair].astype(np.int16),
+        turn=inverse.astype(np.int8),
     )
 
 
@@ -190,7 +189,8 @@ def unmeasured(first: NDArray[np.int64], second: NDArray[np.int64]) -> Candidate
     """Make candidates of pairs of which no more is known."""
     count = len(first)
     none, turn = np.full(count, -1, np.int16), np.zeros(count, np.int8)
-    return Candidates(first, second, none, turn, np.full(count, np.nan, np.float32))
+    unknown = np.full(count, np.nan, np.float32)
+    return Candidates(first, second, none, turn, unknown, unknown)
 
 
 def vector_pairs(
@@ -221,8 +221,10 @@ def vector_pairs(
     for rows in _blocks(np.unique(np.concatenate([np.empty(0, np.int64), *unknown]))):
         crowds[rows] = _crowd(_nearest(index, vectors[rows], NEIGHBOURS + 1)[0])
     for part in kept:
-        near = 1 - part.cosine <= ratio * np.sqrt(crowds[part.first] * crowds[part.second])
-        yield _ordered(part.first[near, None], part.cosine[near, None], part.second[near, None])
+        nearness = (1 - part.cosine) / np.sqrt(crowds[part.first] * crowds[part.second])
+        near = nearness <= ratio
+        found = _ordered(part.first[near, None], part.cosine[near, None], part.second[near, None])
+        yield replace(found, nearness=nearness[near].astype(np.float32))
 
 
 def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -302,10 +304,11 @@ def merged(parts: Sequence[Candidates]) -> Candidates:
     distance = np.concatenate([np.empty(0, np.int16), *(part.hash_distance for part in parts)])
     turn = np.concatenate([np.empty(0, np.int8), *(part.turn for part in parts)])
     cosine = np.concatenate([np.empty(0, np.float32), *(part.cosine for part in parts)])
+    nearness = np.concatenate([np.empty(0, np.float32), *(part.nearness for part in parts)])
     if not len(first):
-        return Candidates(first, second, distance, turn, cosine)
+        return Candidates(first, second, distance, turn, cosine, nearness)
     order = np.lexsort((np.where(distance < 0, HASH_BITS, distance), second, first))
-    first, second, cosine = first[order], second[order], cosine[order]
+    first, second, cosine, nearness = first[order], second[order], cosine[order], nearness[order]
     starts = np.flatnonzero(np.r_[True, (np.diff(first) != 0) | (np.diff(second) != 0)])
     return Candidates(
         first[starts],
@@ -313,4 +316,5 @@ def merged(parts: Sequence[Candidates]) -> Candidates:
         distance[order][starts],
         turn[order][starts],
         np.asarray(np.fmax.reduceat(cosine, starts), np.float32),
+        np.asarray(np.fmin.reduceat(nearness, starts), np.float32),
     )

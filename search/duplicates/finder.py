@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -246,7 +247,7 @@ def _find_groups(
     ordered = order_to_keep(list(first_copy.values()), question.keep, question.kept_first)
     ranked = [image.content_id for image in ordered]
 
-    def may_go(questions: Sequence[tuple[int, int]]) -> list[bool]:
+    def may_go(level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
         asked = {frozenset(each) for each in questions}
         rows = sorted(pairs.row_of(*sorted(key)) for key in asked if key not in memory.judged)
         open_pairs = [pair_at(pairs, row) for row in rows]
@@ -256,34 +257,43 @@ def _find_groups(
                 memory.note(pair, found, readable=judge.could_read(pair))
             progress("comparing pictures", len(memory.judged), len(memory.pairs))
         return [
-            _may_go(memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], question)
+            _may_go(memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], question, level)
             for each in questions
         ]
 
-    starred = stars(ranked, neighbours.of, may_go)
-    given_up = {member for members in starred.values() for member in members}
-    groups = [
-        _group(
-            images[content],
-            [(other, memory.judged[frozenset((content, other))]) for other in starred.get(content, ())],
-            images,
-            question,
+    copies = stars(ranked, neighbours.of, partial(may_go, min(question.level, Level.NEAR, key=_rank)))
+    taken = {other for members in copies.values() for other in members}
+    scenes: dict[int, list[int]] = {}
+    if question.level is Level.SIMILAR:
+        left = [content for content in ranked if content not in taken]
+        is_left = set(left)
+        scenes = stars(
+            left,
+            lambda content: [other for other in neighbours.of(content) if other in is_left],
+            partial(may_go, Level.SIMILAR),
         )
-        for content in ranked
-        if content not in given_up
-    ]
+        taken.update(other for members in scenes.values() for other in members)
+    found = _Found(images, memory.judged, question, copies, scenes)
+    groups = [found.group(content) for content in ranked if content not in taken]
     return [group for group in groups if group.members]
 
 
-def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, question: Question) -> bool:
+def _rank(level: Level) -> int:
+    return level.rank
+
+
+def _may_go(
+    found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, question: Question, level: Level
+) -> bool:
     """Tell whether the other of a pair may be given up for the keeper.
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
     has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
     frame's do not count), for one without the colours or the fine detail of this one, or for one without the
-    camera's data that this one has: that is an edited copy.
+    camera's data that this one has: that is an edited copy. Among pictures of one scene neither need show
+    all that the other shows.
     """
-    if found is None or found.level.rank > question.level.rank:
+    if found is None or found.level.rank > level.rank:
         return False
     if found.level is Level.SIMILAR:
         return True
@@ -300,7 +310,7 @@ def _may_go(found: DuplicatePair | None, keeper: StoredImage, other: StoredImage
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
     if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
         return False
-    return (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
+    return level is Level.SIMILAR or (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
 
 
 def _has_more(given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
@@ -319,25 +329,51 @@ def _is_from_camera(image: StoredImage) -> bool:
     return image.taken_at is not None and image.camera is not None
 
 
-def _group(
-    copies: Sequence[StoredImage],
-    others: Sequence[tuple[int, DuplicatePair | None]],
-    images: Images,
-    question: Question,
-) -> Group:
-    keep, *same = order_to_keep(copies, question.keep, question.kept_first)
-    members = [_same_bytes(copy, keep) for copy in same]
-    for other, pair in others:
-        if pair is not None:
-            evidence = pair.towards(keep.content_id)
-            members += [
-                Member(
-                    image, pair.level, pair.confidence, evidence, explain(pair.level, evidence, image, keep)
-                )
-                for image in images[other]
-            ]
-    free = [member for member in members if not is_protected(member.image.path, question.kept_first)]
-    return Group(keep, tuple(free))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the groups are made of."""
+
+    images: Images
+    judged: Mapping[frozenset[int], DuplicatePair | None]
+    question: Question
+    copies: Mapping[int, Sequence[int]]  # kept content -> those that are the same picture
+    scenes: Mapping[int, Sequence[int]]  # kept content -> those of the same scene, whose copies go with them
+
+    def group(self, content: int) -> Group:
+        """Give the group around a kept content; without members when it has no duplicates."""
+        ordered = order_to_keep(self.images[content], self.question.keep, self.question.kept_first)
+        keep, same = ordered[0], ordered[1:]
+        members = [_same_bytes(copy, keep) for copy in same]
+        members += self._copies_of(content, keep)
+        for other in self.scenes.get(content, ()):
+            members += self._members(keep, content, other, Level.SIMILAR)
+            for copy in self.copies.get(other, ()):
+                members += self._copy_of_other(keep, content, other, copy)
+        protected = self.question.kept_first
+        free = [member for member in members if not is_protected(member.image.path, protected)]
+        return Group(keep, tuple(free))
+
+    def _copies_of(self, content: int, keep: StoredImage) -> Iterator[Member]:
+        for other in self.copies.get(content, ()):
+            yield from self._members(keep, content, other)
+
+    def _members(
+        self, keep: StoredImage, content: int, other: int, level: Level | None = None
+    ) -> Iterator[Member]:
+        pair = self.judged[frozenset((content, other))]
+        assert pair is not None  # or it would not have been taken
+        evidence, level = pair.towards(content), level or pair.level
+        for image in self.images[other]:
+            reason = explain(pair.level, evidence, image, keep)
+            yield Member(image, level, pair.confidence, evidence, reason)
+
+    def _copy_of_other(self, keep: StoredImage, content: int, other: int, copy: int) -> Iterator[Member]:
+        """Give the files of a copy of what shows the same scene as the kept file."""
+        pair = self.judged[frozenset((content, other))]
+        assert pair is not None
+        for image in self.images[copy]:
+            reason = f"a copy of {self.images[other][0].path.name}, which shows the same scene"
+            yield Member(image, Level.SIMILAR, pair.confidence, Evidence(), reason)
 
 
 def _same_bytes(image: StoredImage, keep: StoredImage) -> Member:
@@ -358,6 +394,8 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
             if image.format == keep.format
             else f"the same pixels as {image.format}"
         )
+    if level is Level.SIMILAR and evidence.agreement is None:
+        return _alike(evidence)
     said = ["the same picture" if level is Level.NEAR else "the same scene"]
     if evidence.turned:
         said.append(evidence.turned)
@@ -367,6 +405,19 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
         said.append("but for something put on one of them")
     if (image.width, image.height) != (keep.width, keep.height):
         said.append(f"{image.width} x {image.height} instead of {keep.width} x {keep.height}")
+    if evidence.covered is not None and evidence.covered < GIVEN_UP_COVERED_MIN and not evidence.framed:
+        said.append(f"the kept one shows {evidence.covered:.0%} of it")
     if evidence.agreement is not None and evidence.agreement < 0.995:
         said.append(f"{evidence.agreement:.0%} of it unchanged")
+    return ", ".join(said)
+
+
+def _alike(evidence: Evidence) -> str:
+    """Say why pictures are of one scene that were not laid over each other."""
+    said = []
+    if evidence.seconds_apart is not None:
+        said.append(f"taken by the same camera {evidence.seconds_apart:.0f} s apart")
+    if evidence.nearness is not None:
+        times = 1 / max(evidence.nearness, 0.01)
+        said.append(f"alike: {times:.0f} times nearer to each other than to other pictures")
     return ", ".join(said)

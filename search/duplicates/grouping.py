@@ -7,7 +7,7 @@ keeping copies on one side of a split it is the other way round: there a chain m
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -60,20 +60,39 @@ def _apart(waiting: Sequence[Key], neighbours: Callable[[Key], Sequence[Key]]) -
     return chosen, left
 
 
-def components(pairs: Iterable[tuple[Key, Key]]) -> list[list[Key]]:
-    """Group everything that any chain of pairs joins."""
-    leader: dict[Key, Key] = {}
+class Joined(Generic[Key]):
+    """Items in groups that grow together (union-find); to begin with each is alone."""
 
-    def find(item: Key) -> Key:
+    def __init__(self, items: Iterable[Key] = ()) -> None:
+        self._leader: dict[Key, Key] = {item: item for item in items}
+
+    def join(self, one: Key, other: Key) -> None:
+        """Put the groups of two items together."""
+        self._leader[self._find(one)] = self._find(other)
+
+    def are_together(self, one: Key, other: Key) -> bool:
+        """Tell whether any chain joins the two."""
+        return self._find(one) == self._find(other)
+
+    def groups(self) -> list[list[Key]]:
+        """Give all groups."""
+        found: dict[Key, list[Key]] = defaultdict(list)
+        for item in self._leader:
+            found[self._find(item)].append(item)
+        return list(found.values())
+
+    def _find(self, item: Key) -> Key:
+        leader = self._leader
         leader.setdefault(item, item)
         while leader[item] != item:
             leader[item] = leader[leader[item]]
             item = leader[item]
         return item
 
+
+def components(pairs: Iterable[tuple[Key, Key]]) -> list[list[Key]]:
+    """Group everything that any chain of pairs joins."""
+    joined: Joined[Key] = Joined()
     for one, other in pairs:
-        leader[find(one)] = find(other)
-    groups: dict[Key, list[Key]] = defaultdict(list)
-    for item in leader:
-        groups[find(item)].append(item)
-    return list(groups.values())
+        joined.join(one, other)
+    return joined.groups()

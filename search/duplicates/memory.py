@@ -17,7 +17,7 @@ from .judging import Pair, pair_at
 from .records import DuplicatePair, Evidence, Level
 from .spool import blocks, gather
 
-SCOPES = "7: "  # begins the scopes of this program; count up when candidates or judgement change
+SCOPES = "8: "  # begins the scopes of this program; count up when candidates or judgement change
 RECALLED_AT_ONCE = 100_000
 
 
@@ -101,6 +101,7 @@ class Memory:
             pair.cosine,
             judged=pair.key in self._noted,
             answer=None if found is None else _answer(found),
+            nearness=pair.nearness,
         )
 
 
@@ -112,6 +113,7 @@ def _candidates(stored: list[StoredPair]) -> Candidates:
         np.array([-1 if pair.hash_distance is None else pair.hash_distance for pair in stored], np.int16),
         np.array([pair.turn for pair in stored], np.int8),
         np.array([np.nan if pair.cosine is None else pair.cosine for pair in stored], np.float32),
+        np.array([np.nan if pair.nearness is None else pair.nearness for pair in stored], np.float32),
     )
     return Candidates(*columns)
 

@@ -13,7 +13,7 @@ class Level(StrEnum):
     EXACT = "exact"  # the same bytes
     PIXEL = "pixel"  # the same decoded, upright pixels
     NEAR = "near"  # the same picture: resized, recompressed, recoloured, cropped a little, marked, turned
-    SIMILAR = "similar"  # the same scene: a burst, another frame
+    SIMILAR = "similar"  # the same scene: a burst, another frame, or much alike to the encoder
 
     @property
     def rank(self) -> int:
@@ -27,6 +27,8 @@ class Evidence:
 
     hash_distance: int | None = None  # of PDQ's 256 bits
     cosine: float | None = None  # of the encoder's vectors
+    nearness: float | None = None  # how far apart the vectors are, 1 being as far as from strangers
+    seconds_apart: float | None = None  # told where that they were taken together is a reason
     inliers: int | None = None  # local features that agree on how one lies in the other
     agreement: float | None = None  # share of the cells they have in common that show the same
     covered: float | None = None  # share of this image that the kept one shows
@@ -60,6 +62,11 @@ class DuplicatePair:
     def pair(self) -> frozenset[int]:
         """Give the two contents."""
         return frozenset((self.first, self.second))
+
+    @property
+    def by_vectors(self) -> bool:
+        """Tell whether no pixels were compared: vectors and time alone say so."""
+        return self.first_in_second.inliers is None and self.first_in_second.agreement is None
 
     def towards(self, keeper: int) -> Evidence:
         """Give the evidence for the other one, when this content is kept."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import find, question_options
+from .finding import fill_in, find, progress, question_options, to_question
 from .options import library_option, library_path
 
 if TYPE_CHECKING:
@@ -18,9 +18,12 @@ Examples:
   sightline dedup-list > keep.txt
   sightline dedup-list --drop --level exact -0 > drop.list
   sightline dedup-list --transforms --keep oldest --in train > train-keep.txt
+  sightline dedup-list --groups --level similar > groups.tsv
 
 One path a line: each file that has no copies, and of each group of copies the one kept. Files that are gone
 or changed since they were indexed are left out, and so are links to pictures that are listed anyway.
+--groups: before splitting data, keep what has the same number on one side. A chain of likenesses is one
+group there, and the bar is looser than for dropping, as that of `leaks`.
 Exit codes: 0 also when nothing is to be dropped.
 """
 
@@ -28,11 +31,22 @@ Exit codes: 0 also when nothing is to be dropped.
 @click.command("dedup-list", epilog=EPILOG)
 @question_options
 @click.option("--drop", is_flag=True, help="List what to drop instead.")
+@click.option(
+    "--groups",
+    "as_groups",
+    is_flag=True,
+    help="List all files, each after the number of its group and a tab.",
+)
 @click.option("-0", "--null", is_flag=True, help="End each path by a zero byte.")
 @library_option
-def command(question: Any, drop: bool, null: bool, library: Path | None) -> None:
+def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Path | None) -> None:
     """List what to keep of a collection, one file of each group of copies."""
+    if drop and as_groups:
+        raise click.UsageError("--groups lists all files, so there is nothing for --drop to choose")
     place = library_path(library)
+    if as_groups:
+        _list_groups(question, place, b"\0" if null else b"\n")
+        return
 
     from indexer.store.library import open_library
     from search.duplicates.finder import all_images
@@ -52,6 +66,23 @@ def command(question: Any, drop: bool, null: bool, library: Path | None) -> None
     if left_out:
         show.remark(left_out)
     show.remark(groups.summary(report))
+
+
+def _list_groups(question: Any, place: Path, end: bytes) -> None:
+    from indexer.store.library import open_library
+    from search.duplicates.together import stay_together
+
+    from .. import show
+    from ..names import plural
+
+    with progress() as update:
+        fill_in(place, update)
+        with open_library(place) as reader:
+            found = stay_together(reader, to_question(question), progress=update)
+    groups = sorted(paths for files in found if (paths := sorted(_there(files))))
+    show.numbered_paths(enumerate(groups, start=1), end=end)
+    larger = [paths for paths in groups if len(paths) > 1]
+    show.remark(f"{plural(sum(map(len, larger)), 'file')} in {plural(len(larger), 'group')} of more than one")
 
 
 def _to_keep(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import find, question_options, to_question
+from .finding import find, progress, question_options, to_question
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ Examples:
 \b
 Levels, each with those before it: exact (the same bytes), pixel (the same pixels in another
 file), near (resized, recompressed, recoloured, cropped a little, framed, marked), similar (the
-same scene: bursts). Every file of a group is a duplicate of the kept one itself. With --keep
+same scene: bursts, and what the encoder finds much alike). Every file of a group is a duplicate
+of the kept one itself; at similar its copies go with a picture. With --keep
 best, no file goes for a copy that shows less of it, for one without its colours, for a smaller
 one in a protected folder, or, when a camera made it, for one without the camera's data.
 Nothing is touched without --apply. --apply delete asks twice once it is known what would go,
@@ -137,19 +138,28 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
         )
     counts = dict.fromkeys(Result, 0)
     freed = 0
+    told: list[str] = []  # after the bar
     links = _links_in(place)
     try:
-        for outcome in apply(removals, Action(action), library=place, destination=destination, links=links):
-            counts[outcome.result] += 1
-            freed += outcome.bytes_freed
-            if outcome.result is Result.REFUSED:
-                show.remark(f"{outcome.path}: left alone: {outcome.reason}")
-            elif outcome.reason:
-                show.remark(f"{outcome.path}: {outcome.reason}")
+        with progress() as update:
+            for outcome in apply(
+                removals, Action(action), library=place, destination=destination, links=links
+            ):
+                counts[outcome.result] += 1
+                freed += outcome.bytes_freed
+                if outcome.result is Result.REFUSED:
+                    told.append(f"{outcome.path}: left alone: {outcome.reason}")
+                elif outcome.reason:
+                    told.append(f"{outcome.path}: {outcome.reason}")
+                update(action, sum(counts.values()), len(removals))
     except KeyboardInterrupt:
         undo = "" if action == "delete" else ", which `sightline undo` takes back"
+        for line in told:
+            show.remark(line)
         show.remark(f"{action}: stopped after {plural(counts[Result.DONE], 'file')}{undo}")
         raise
+    for line in told:
+        show.remark(line)
     refused = counts[Result.REFUSED] + other_bytes
     said = [f"{plural(counts[Result.DONE], 'file')} ({file_size(freed)})", f"{refused:,} left alone"]
     if counts[Result.ALREADY]:

@@ -168,6 +168,17 @@ def test_the_list_to_keep_and_the_list_to_drop_are_the_whole_folder(run: Run, me
     assert not kept & dropped
 
 
+def test_the_groups_for_splitting_hold_every_file_once(run: Run, mess: Path):
+    done = run("dedup-list", "--groups", "-0", cwd=mess)
+    assert done.returncode == 0
+    rows = [row.split(b"\t", 1) for row in done.stdout.split(b"\0") if row]
+    assert sorted(path for _, path in rows) == sorted(os.fsencode(mess / name) for name in contents(mess))
+    number = {path: group for group, path in rows}
+    dropped = run("dedup-list", "--drop", "-0", cwd=mess).stdout.split(b"\0")[:-1]
+    assert dropped
+    assert all(list(number.values()).count(number[path]) > 1 for path in dropped)
+
+
 @pytest.fixture
 def split(tmp_path: Path) -> tuple[Path, Path]:
     """Make a training and a test folder that share a file, a smaller copy and a mirrored one."""

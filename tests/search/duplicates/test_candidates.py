@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import faiss
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from search.duplicates.candidates import (
     hash_pairs,
     merged,
     turn_hashes,
+    unmeasured,
     vector_pairs,
 )
 
@@ -161,6 +164,16 @@ def test_copies_stand_out_of_a_crowd_and_crowds_propose_little() -> None:
     assert len(found) < 3000 < plain / 10
 
 
+def test_nearness_is_the_distance_as_a_share_of_that_to_the_crowds() -> None:
+    vectors = crowded()
+    apart = np.sort(1 - vectors @ vectors.T, axis=1)
+    crowd = apart[:, 40:65].mean(axis=1)  # of itself and its 64 nearest
+    found = merged(list(vector_pairs(vectors)))
+    cosine = (vectors[found.first] * vectors[found.second]).sum(axis=1)
+    expected = (1 - cosine) / np.sqrt(crowd[found.first] * crowd[found.second])
+    np.testing.assert_allclose(found.nearness, expected, rtol=1e-3)
+
+
 def test_very_many_vectors_are_searched_in_lists_and_copies_are_found_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,15 +197,17 @@ def test_a_gpu_proposes_what_the_processor_does(flat_until: int, monkeypatch: py
 
 
 def test_a_pair_proposed_twice_counts_once_with_all_that_is_known_of_it() -> None:
-    def part(distance: int, cosine: float) -> Candidates:
-        return Candidates(
-            np.array([3]), np.array([7]), np.array([distance], np.int16), np.array([0], np.int8),
-            np.array([cosine], np.float32),
-        )  # fmt: skip
+    def part(distance: int, cosine: float, nearness: float) -> Candidates:
+        return replace(
+            unmeasured(np.array([3]), np.array([7])),
+            hash_distance=np.array([distance], np.int16),
+            cosine=np.array([cosine], np.float32),
+            nearness=np.array([nearness], np.float32),
+        )
 
-    found = merged([part(-1, 0.75), part(12, np.nan), part(20, np.nan)])
+    found = merged([part(-1, 0.75, 0.5), part(12, np.nan, np.nan), part(20, np.nan, np.nan)])
     assert pairs(found) == {(3, 7)}
-    assert (found.hash_distance[0], found.cosine[0]) == (12, 0.75)
+    assert (found.hash_distance[0], found.cosine[0], found.nearness[0]) == (12, 0.75, 0.5)
 
 
 def test_nothing_proposed_is_no_pair() -> None:

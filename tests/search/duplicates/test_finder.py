@@ -16,11 +16,13 @@ from search.duplicates.records import Level
 from .photos import NAMES, cropped, form, labelled, photo
 
 
-def frame(number: int) -> Image.Image:
-    """One of a long, slow pan over a photo with something that moves through it."""
+def frame(number: float) -> Image.Image:
+    """One of a long, slow pan over a photo with something that moves through it; 0 to 100."""
     whole = photo("hubble_deep_field", 1200)
-    image = whole.crop((number * 6, 0, number * 6 + 400, 400))
-    ImageDraw.Draw(image).ellipse((number * 10, 150, number * 10 + 60, 210), fill=(200, 40, 40))
+    left = round(number * 6)
+    image = whole.crop((left, 0, left + 400, 400))
+    at = number * 10 % 400
+    ImageDraw.Draw(image).ellipse((at, 150, at + 60, 210), fill=(200, 40, 40))
     return image
 
 
@@ -231,6 +233,61 @@ def test_a_slow_pan_does_not_become_one_group(tmp_path: Path) -> None:
     for group in report.groups:
         kept = int(group.keep.path.stem)
         assert all(abs(int(member.image.path.stem) - kept) <= 8 for member in group.members)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_five_hundred_frames_are_not_one_group_and_scenes_hold_the_copies(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(500):
+        frame(number / 5).save(tmp_path / f"in/{number:03}.jpg", quality=88)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin"))
+    with open_library(tmp_path / "lib") as reader:
+        near = find_duplicates(reader, Question(Level.NEAR))
+        similar = find_duplicates(reader, Question(Level.SIMILAR))
+    for group in near.groups:
+        kept = int(group.keep.path.stem)
+        assert all(abs(int(member.image.path.stem) - kept) <= 40 for member in group.members)
+    assert len(near.groups) >= 500 / 80
+    assert_holds(similar, near)
+
+
+def assert_holds(loose: DuplicateReport, strict: DuplicateReport) -> None:
+    """Check that each group of the strict report lies within one of the loose."""
+    sets = [{name, *members} for name, members in found(loose).items()]
+    for name, members in found(strict).items():
+        assert any({name, *members} <= some for some in sets)
+
+
+def test_pictures_of_one_scene_take_their_copies_along(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (0, 12):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2024:05:03 14:02:{number:02}"
+        frame(number).save(tmp_path / f"in/{number}.jpg", quality=95, exif=exif)
+        frame(number).resize((300, 300)).save(tmp_path / f"in/{number} small.jpg", quality=85)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        near = find_duplicates(reader, Question(Level.NEAR))
+        similar = find_duplicates(reader, Question(Level.SIMILAR))
+    assert found(near) == {"0.jpg": {"0 small.jpg": "near"}, "12.jpg": {"12 small.jpg": "near"}}
+    (group,) = similar.groups
+    assert len(group.members) == 3
+    assert_holds(similar, near)
+
+
+def test_halves_of_a_picture_that_overlap_are_one_scene_and_neither_goes_as_a_copy(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    whole = photo("astronaut")
+    width, height = whole.size
+    whole.crop((0, 0, round(width * 0.8), height)).save(tmp_path / "in/left.png")
+    whole.crop((round(width * 0.2), 0, width, height)).save(tmp_path / "in/right.png")
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "lib") as reader:
+        assert found(find_duplicates(reader, Question(Level.NEAR))) == {}
+        (group,) = find_duplicates(reader, Question(Level.SIMILAR)).groups
+    assert group.level is Level.SIMILAR
+    assert "the kept one shows 75% of it" in group.members[0].reason
 
 
 def test_a_file_that_is_gone_is_told_and_in_no_group(library: Path, folder: Path) -> None:

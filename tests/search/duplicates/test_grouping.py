@@ -1,6 +1,6 @@
 from collections.abc import Hashable, Mapping, Sequence
 
-from search.duplicates.grouping import components, stars
+from search.duplicates.grouping import Joined, components, stars
 
 
 def starred(ranked: Sequence[Hashable], partners: Mapping[Hashable, Sequence[Hashable]]) -> dict:
@@ -20,6 +20,13 @@ def test_a_chain_is_not_one_group_to_delete_from() -> None:
 
 def test_a_chain_is_one_group_where_it_must_not_be_cut() -> None:
     assert sorted(components((n, n + 1) for n in range(499))[0]) == list(range(500))
+
+
+def test_items_that_nothing_joins_are_groups_of_their_own() -> None:
+    joined = Joined("abc")
+    joined.join("c", "a")
+    assert sorted(map(sorted, joined.groups())) == [["a", "c"], ["b"]]
+    assert not joined.are_together("a", "b")
 
 
 def test_nothing_is_given_up_twice_and_nothing_kept_is_given_up() -> None:

@@ -1,14 +1,66 @@
 """What a match amounts to."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from search.duplicates.judging import AGREEMENT_SURE, INLIERS_MIN, LOOSE, STRICT, Bars, _level_of
+from indexer.store.records import StoredImage
+from search.duplicates.judging import (
+    AGREEMENT_SURE,
+    INLIERS_MIN,
+    LOOSE,
+    STRICT,
+    Bars,
+    Judge,
+    Pair,
+    _level_of,
+)
 from search.duplicates.matching import Match
 from search.duplicates.records import Level
 
 SAME = Match(inliers=INLIERS_MIN, agreement=0.9, covers_first=1.0, covers_second=0.9, turned="")
+
+
+MOMENT = datetime(2024, 5, 3, 14, 2, 11)
+STORED = StoredImage(
+    content_id=1, path=Path("/photos/a.jpg"), relative="a.jpg", content_hash=b"", width=640, height=480,
+    format="JPEG", taken_at=None, camera=None, latitude=None, longitude=None, size=1, mtime_ns=1,
+)  # fmt: skip
+
+
+def taken(content: int, seconds: float | None, camera: str = "Canon") -> StoredImage:
+    at = None if seconds is None else MOMENT + timedelta(seconds=seconds)
+    return replace(STORED, content_id=content, taken_at=at, camera=camera)
+
+
+@pytest.mark.parametrize(
+    ("nearness", "seconds", "is_scene"),
+    [
+        (0.1, None, True),
+        (0.2, None, False),
+        (0.5, 50, True),
+        (0.5, 70, False),
+        (None, 2, True),
+        (None, 20, False),
+    ],
+)
+def test_pictures_much_alike_or_taken_together_are_one_scene(
+    nearness: float | None, seconds: float | None, is_scene: bool
+) -> None:
+    images = {1: [taken(1, None if seconds is None else 0)], 2: [taken(2, seconds)]}
+    judge = Judge(images, mirrored=False, workers=1)
+    found = judge._alike(Pair(1, 2, None, 0, 0.9, nearness))
+    judge.close()
+    assert (found is not None and found.level is Level.SIMILAR) == is_scene
+
+
+def test_pictures_of_two_cameras_are_not_taken_together() -> None:
+    images = {1: [taken(1, 0)], 2: [taken(2, 1, camera="Nikon")]}
+    judge = Judge(images, mirrored=False, workers=1)
+    assert judge._alike(Pair(1, 2, None, 0, 0.9, 0.5)) is None
+    judge.close()
 
 
 @pytest.mark.parametrize(

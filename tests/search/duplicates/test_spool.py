@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,23 +26,20 @@ def drawn(count: int, seed: int, contents: int = 60) -> Candidates:
         chance.integers(-1, 32, count).astype(np.int16),
         chance.integers(0, 8, count).astype(np.int8),
         np.where(chance.random(count) < 0.5, np.nan, cosine).astype(np.float32),
+        np.where(chance.random(count) < 0.5, np.nan, 1 - cosine).astype(np.float32),
     )
 
 
 def same(one: Candidates, other: Candidates) -> bool:
-    columns = ("first", "second", "hash_distance", "turn", "cosine")
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == "cosine")
-        for name in columns
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name in ("cosine", "nearness"))
+        for name in Candidates.__slots__
     )
 
 
 def distinct(parts: list[Candidates]) -> list[Candidates]:
     """Give a pair its own turn: which of two equally near ones counts is left open."""
-    return [
-        Candidates(p.first, p.second, p.hash_distance, (p.hash_distance % 8).astype(np.int8), p.cosine)
-        for p in parts
-    ]
+    return [replace(p, turn=(p.hash_distance % 8).astype(np.int8)) for p in parts]
 
 
 @pytest.mark.parametrize("in_memory_max", [1, 7, 50, 400])
