@@ -25,6 +25,9 @@ PAIRS_PER_ROW = 2  # found by one choice on average at most, where there are ver
 PAIRS_MIN = 20_000_000  # found by one choice: so many are no crowd yet
 ROWS_AT_ONCE = 1 << 18  # the codes of so many stay in the cache of a processor
 PIECE_ROWS = 1 << 17
+PIECE_PAIRS = (
+    4_000_000  # given out at once at most, but for one owner's: who takes them needs 100 bytes for each
+)
 IN_MEMORY_MAX = 16_000_000  # pairs of 8 bytes; beyond, they go to temporary files
 
 Words = NDArray[np.uint64]  # (n, CODE_WORDS)
@@ -172,19 +175,31 @@ def _written(pairs: Keys) -> Keys:
 
 def _pieces(gathered: _Gathered, codes: Codes) -> Iterator[tuple[Rows, Rows]]:
     runs = gathered.runs()
-    for start, end in _spans(codes):
-        ends = [np.searchsorted(run, np.array([start, end], np.uint64) << _HALF) for run in runs]
-        pairs = _distinct([run[a:b] for run, (a, b) in zip(runs, ends, strict=True)])
+
+    def found(start: int, end: int) -> list[Keys]:
+        ends = (np.searchsorted(run, np.array([start, end], np.uint64) << _HALF) for run in runs)
+        return [run[a:b] for run, (a, b) in zip(runs, ends, strict=True)]
+
+    for start, end in _spans(codes, lambda start, end: sum(map(len, found(start, end)))):
+        pairs = _distinct(found(start, end))
         if len(pairs):
             yield (pairs >> _HALF).astype(np.int64), (pairs & _LOWER).astype(np.int64)
 
 
-def _spans(codes: Codes) -> Iterator[tuple[int, int]]:
-    """Cut the first rows where an owner ends."""
+def _spans(codes: Codes, pairs_in: Callable[[int, int], int]) -> Iterator[tuple[int, int]]:
+    """Cut the first rows where an owner ends, into spans of so many rows and pairs at most."""
     owner = codes.owner[: codes.first_until]
     start = 0
     while start < len(owner):
-        last = owner[min(start + PIECE_ROWS, len(owner)) - 1]
-        end = int(np.searchsorted(owner, last, side="right"))
+        rows = PIECE_ROWS
+        end = _end_of_owner(owner, start + rows)
+        while rows > 1 and pairs_in(start, end) > PIECE_PAIRS:
+            rows //= 2
+            end = _end_of_owner(owner, start + rows)
         yield start, end
         start = end
+
+
+def _end_of_owner(owner: NDArray[np.int32], row: int) -> int:
+    """Give where the owner of the last row before this one ends."""
+    return int(np.searchsorted(owner, owner[min(row, len(owner)) - 1], side="right"))

@@ -45,6 +45,17 @@ def test_what_differs_in_few_bits_is_found_and_nothing_else() -> None:
     assert {pair for pair, bits in wanted.items() if bits <= 6} <= found
 
 
+def test_a_crowd_is_given_out_in_small_pieces_that_hold_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = codes(families(20, 40, 4), np.arange(800) // 5)
+    wanted = joined(given)
+    monkeypatch.setattr(module, "PIECE_PAIRS", 200)
+    pieces = list(near_rows(given))
+    assert len(pieces) > 10
+    assert max(len(first) for first, _ in pieces) < len(wanted) / 10
+    assert sum(len(first) for first, _ in pieces) == len(wanted)
+    assert joined(given) == wanted
+
+
 def test_pairs_of_one_owner_are_left_out() -> None:
     packed = families(100, 4, 4)
     owner = np.arange(len(packed)) // 40
