@@ -237,19 +237,22 @@ def test_a_slow_pan_does_not_become_one_group(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_five_hundred_frames_are_not_one_group_and_scenes_hold_the_copies(tmp_path: Path) -> None:
+def test_five_hundred_frames_do_not_become_one_group(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
+    whole = photo("hubble_deep_field", 1000)
     for number in range(500):
-        frame(number / 5).save(tmp_path / f"in/{number:03}.jpg", quality=88)
+        left = round(number * 1.6)  # 0.8 % of a frame's width
+        whole.crop((left, 0, left + 200, 200)).save(tmp_path / f"in/{number:03}.jpg", quality=88)
     index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin"))
     with open_library(tmp_path / "lib") as reader:
-        near = find_duplicates(reader, Question(Level.NEAR))
-        similar = find_duplicates(reader, Question(Level.SIMILAR))
-    for group in near.groups:
-        kept = int(group.keep.path.stem)
-        assert all(abs(int(member.image.path.stem) - kept) <= 40 for member in group.members)
-    assert len(near.groups) >= 500 / 80
-    assert_holds(similar, near)
+        report = find_duplicates(reader, Question(Level.NEAR))
+    apart = [
+        abs(int(member.image.path.stem) - int(group.keep.path.stem))
+        for group in report.groups
+        for member in group.members
+    ]
+    assert max(apart) <= 15  # an eighth of the picture
+    assert len(report.groups) >= 500 / 31
 
 
 def assert_holds(loose: DuplicateReport, strict: DuplicateReport) -> None:
