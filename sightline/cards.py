@@ -29,7 +29,7 @@ WORDS = {
     Level.EXACT: "the same bytes",
     Level.PIXEL: "the same pixels in another file",
     Level.NEAR: "the same picture: resized, recompressed, recoloured, cropped a little, marked",
-    Level.SIMILAR: "the same scene: a burst, another frame",
+    Level.SIMILAR: "the same scene, or much alike to the encoder: different pictures, look before they go",
 }
 
 

@@ -202,11 +202,12 @@ def find_pairs(
     worth: Callable[[Pair], bool] = lambda _: True,
     bars: Bars = STRICT,
     progress: Progress = lambda *_: None,
+    unreadable: dict[Path, str] | None = None,
 ) -> Iterator[DuplicatePair]:
     """Yield all pairs of different contents, among these, that are duplicates at the level asked for.
 
-    worth: which candidates to look at. More work than `find_duplicates` makes, which leaves alone what has
-    found its group.
+    worth: which candidates to look at; unreadable takes the files that could not be, and why. More work than
+    `find_duplicates` makes, which leaves alone what has found its group.
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
@@ -219,6 +220,8 @@ def find_pairs(
             for pair in judge.judge([pair for _, pair in some]):
                 if pair is not None and pair.level.rank <= question.level.rank:
                     yield pair
+        if unreadable is not None:
+            unreadable.update(judge.unreadable)
     finally:
         judge.close()
 

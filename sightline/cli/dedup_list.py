@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import fill_in, find, progress, question_options, to_question
+from .finding import check_any, fill_in, find, not_compared, progress, question_options, to_question
 from .options import library_option, library_path
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Pat
     """List what to keep of a collection, one file of each group of copies."""
     if drop and as_groups:
         raise click.UsageError("--groups lists all files, so there is nothing for --drop to choose")
+    if as_groups and (question["protect"] or question["reference"]):
+        raise click.UsageError("--groups gives nothing up; leave --protect and --reference out")
     place = library_path(library)
     if as_groups:
         _list_groups(question, place, b"\0" if null else b"\n")
@@ -79,7 +81,10 @@ def _list_groups(question: Any, place: Path, end: bytes) -> None:
         fill_in(place, update)
         with open_library(place) as reader:
             found = stay_together(reader, to_question(question), progress=update)
-    groups = sorted(paths for files in found if (paths := sorted(_there(files))))
+    check_any(len(found.groups), question["folder"])
+    for line in not_compared(found.unreadable):
+        show.remark(line)
+    groups = sorted(paths for files in found.groups if (paths := sorted(_there(files))))
     show.numbered_paths(enumerate(groups, start=1), end=end)
     larger = [paths for paths in groups if len(paths) > 1]
     show.remark(f"{plural(sum(map(len, larger)), 'file')} in {plural(len(larger), 'group')} of more than one")

@@ -95,7 +95,7 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
             for option in ("protect", "reference"):
                 _check_in_library(reader, option, question[option])
             report = find_duplicates(reader, asked, progress=update)
-    _check_any(report, question["folder"])
+    check_any(report.files, question["folder"])
     for line in not_compared(report.unreadable):
         show.remark(line)
     return report
@@ -149,10 +149,11 @@ def _check_in_library(reader: "LibraryReader", option: str, named: "Path | tuple
             )
 
 
-def _check_any(report: "DuplicateReport", folder: Path | None) -> None:
+def check_any(files: int, folder: Path | None) -> None:
+    """Refuse a folder that none of the files lies in: it is misspelt."""
     from indexer.errors import UsageError
 
-    if folder is not None and not report.files:
+    if folder is not None and not files:
         raise UsageError(f"--in {folder}: the library has no picture there; look at how it is spelt")
 
 

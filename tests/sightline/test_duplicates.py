@@ -179,6 +179,23 @@ def test_the_groups_for_splitting_hold_every_file_once(run: Run, mess: Path):
     assert all(list(number.values()).count(number[path]) > 1 for path in dropped)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--drop",), b"nothing for --drop"),
+        (("--protect", "."), b"leave --protect"),
+        (("--in", "nowhere"), b"no picture there"),
+    ],
+)
+def test_groups_refuse_what_has_no_meaning_for_them(
+    run: Run, mess: Path, options: tuple[str, ...], words: bytes
+):
+    done = run("dedup-list", "--groups", *options, cwd=mess)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stdout == b""
+
+
 @pytest.fixture
 def split(tmp_path: Path) -> tuple[Path, Path]:
     """Make a training and a test folder that share a file, a smaller copy and a mirrored one."""
