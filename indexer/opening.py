@@ -233,7 +233,7 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
         whole = upright
         if upright.size != (facts.width, facts.height):
             whole, _ = _upright(_finish(opened, None), full_size, exif, kind)
-        if upright is opened:  # whose pixels go when it seeks
+        if upright is opened and hasattr(opened, "n_frames"):  # to count them it seeks, and its pixels go
             upright = whole = upright.copy()
         is_single = getattr(opened, "n_frames", 1) == 1
         return upright, replace(facts, pixel_hash=pixel_hash(whole) if is_single else None)

@@ -50,7 +50,7 @@ DEFAULT_TRANSFORM: dict[str, Any] = {
     "fill_color": 0,
 }
 # A change of what export.py writes changes this number, and so leaves older exports unused.
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class ImageTower(nn.Module):
         super().__init__()
         self.model = model
         self.dtype = dtype
+        self._reads_class_token = _reads_class_token_alone(model)
         # Of 255, so that no division by 255 is needed first.
         self.mean: torch.Tensor
         self.std: torch.Tensor
@@ -45,13 +46,44 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Encode a batch."""
-        vectors: torch.Tensor = self.model.encode_image(self.standardised(pixels))  # type: ignore[operator]
+        batch = self.standardised(pixels)
+        if self._reads_class_token and not self.training:
+            return self._read_class_token(batch).float()
+        vectors: torch.Tensor = self.model.encode_image(batch)  # type: ignore[operator]
         return vectors.float()
+
+    def _read_class_token(self, batch: torch.Tensor) -> torch.Tensor:
+        """Do what open_clip's vision transformer does, but run its last block for the token that is read.
+
+        No other token's result is used: that saves five sixths of the block, 8 % of ViT-B-32's time.
+        """
+        visual: Any = self.model.visual
+        *blocks, last = visual.transformer.resblocks
+        hidden = visual._embeds(batch)
+        for block in blocks:
+            hidden = block(hidden)
+        keys = last.ln_1(hidden)
+        attended, _ = last.attn(keys[:, :1], keys, keys, need_weights=False)
+        token = hidden[:, :1] + last.ls_1(attended)
+        token = token + last.ls_2(last.mlp(last.ln_2(token)))
+        return _projected(visual.ln_post(token)[:, 0], visual.proj)
 
     def standardised(self, pixels: torch.Tensor) -> torch.Tensor:
         """Give what the network takes, (n, 3, height, width); pixels may be of any size."""
         channels_first = pixels.permute(0, 3, 1, 2).float()
         return ((channels_first - self.mean) / self.std).to(self.dtype)
+
+
+def _reads_class_token_alone(model: nn.Module) -> bool:
+    """Tell whether an image tower is open_clip's plain vision transformer, read at its class token."""
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+
+    visual: Any = getattr(model, "visual", None)
+    if type(visual) is not VisionTransformer or visual.attn_pool is not None or visual.output_tokens:
+        return False
+    last: Any = visual.transformer.resblocks[-1]
+    plain = type(last) is ResidualAttentionBlock and isinstance(last.attn, nn.MultiheadAttention)
+    return plain and last.attn.batch_first and visual.pool_type == "tok"
 
 
 class TextTower(nn.Module):

@@ -11,7 +11,7 @@ from skimage import data
 from indexer.encoders.export import convert
 from indexer.encoders.loading import load_encoder
 from indexer.encoders.names import BUILTIN, BUILTIN_FOLDER, resolve
-from indexer.encoders.openclip import ImageTower, TextTower, TorchEncoder
+from indexer.encoders.openclip import ImageTower, TextTower, TorchEncoder, build_model
 from indexer.encoders.quiet import quiet_libraries
 from indexer.encoders.text_files import text_files
 from indexer.encoders.tokenizer import TextTokenizer
@@ -96,6 +96,24 @@ def test_half_precision_agrees_with_float32(kind: str, request: pytest.FixtureRe
     assert least_cosine(half.encode_images(photos()), exact.encode_images(photos())) >= 0.999
     assert least_cosine(half.encode_texts(TEXTS), exact.encode_texts(TEXTS)) >= 0.999
     assert half.card.precision == "float16"
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"final_ln_after_pool": True}, {"ls_init_value": 0.1}, {"pool_type": "avg"}]
+)
+def test_last_block_for_one_token_gives_what_open_clip_gives(changes: dict[str, Any], tmp_path: Path) -> None:
+    import torch
+
+    shape = {**small_models.VIT, "vision_cfg": {**small_models.VIT["vision_cfg"], "layers": 3, **changes}}
+    folder = small_models.write_model(tmp_path / "model", shape, small_models.CLIP_TRANSFORM)
+    files = resolve(str(folder), print)
+    tower = ImageTower(build_model(files), files.preprocessing, torch.float32).eval()
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        expected = tower.model.encode_image(tower.standardised(pixels))
+        found = tower(pixels)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not torch.allclose(found[0], found[1], atol=1e-3)
 
 
 def test_vectors_do_not_depend_on_the_batch(vit: Path) -> None:

@@ -57,7 +57,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_sixty_four_pairs_are_learned_by_heart(
     config: str, pairs: tuple[Example, ...], tmp_path: Path
 ) -> None:
-    summary = done(request(config, pairs, tmp_path / "run", epochs=70))
+    # Three seeds need 49 to 74 epochs; in bfloat16 some processors need more.
+    summary = done(request(config, pairs, tmp_path / "run", epochs=100, precision="float32"))
     assert summary.after.recall_1 == 1.0
 
 
