@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trainer.checking import Checked
     from trainer.examples import Example
+    from trainer.tuning.kept_pairs import Source
     from trainer.tuning.settings import Method
 
 METHODS = ("auto", "full", "lora", "head", "probe", "scratch", "pacl")
@@ -118,7 +119,8 @@ def command(
         RunFolder(folder).check_is_free()
     seed, begun = _seed(settings["seed"], resume, folder), _model(model, method, resume, folder)
     is_cut = None if method == "scratch" else _cuts(begun)
-    checked = _check(pairs, validation, val_share, image_column, caption_column, is_cut, seed)
+    source = _source(pairs, validation, val_share, image_column, caption_column, seed)
+    checked = (_kept(source, folder) if resume else None) or _check(source, is_cut)
     for line in checked.lines():
         show.remark(line)
     if check:
@@ -133,6 +135,7 @@ def command(
         general=_read(general, None, None) if general else (),
         device=device,
         resume=resume,
+        source=source.digest(),
     )
     with train_report.progress() as watch:
         summary = tune(request, watch=watch, notify=show.remark)
@@ -155,27 +158,47 @@ def _read(source: Path, image_column: str | None, caption_column: str | None) ->
     return reading.examples
 
 
-def _check(
+def _source(
     pairs: Path,
     validation: Path | None,
     share: float,
     image_column: str | None,
     caption_column: str | None,
-    is_cut: "Callable[[str], bool] | None",
     seed: int,
-) -> "Checked":
+) -> "Source":
+    from trainer.tuning.kept_pairs import Source
+
+    examples = _read(pairs, image_column, caption_column)
+    held_out = _read(validation, image_column, caption_column) if validation else None
+    return Source(examples, held_out, share, seed)
+
+
+def _kept(source: "Source", folder: Path) -> "Checked | None":
+    """Give the pairs as the run in the folder found them, if it began with the same ones."""
+    from trainer.checking import Checked
+    from trainer.tuning.folder import RunFolder
+    from trainer.tuning.kept_pairs import read_pairs
+
+    from .. import show
+
+    parts = read_pairs(RunFolder(folder).pairs, source.digest())
+    if parts is None:
+        return None
+    show.remark("the pairs were looked through when the run began")
+    return Checked(*parts, ())
+
+
+def _check(source: "Source", is_cut: "Callable[[str], bool] | None") -> "Checked":
     from trainer.checking import check
 
     from .finding import progress
 
     with progress() as update:
-        examples = _read(pairs, image_column, caption_column)
-        held_out = _read(validation, image_column, caption_column) if validation else None
         return check(
-            examples,
-            validation=held_out,
-            share=share,
-            seed=seed,
+            source.examples,
+            validation=source.held_out,
+            share=source.share,
+            seed=source.seed,
             is_cut=is_cut,
             progress=update,
         )

@@ -68,6 +68,22 @@ def test_the_built_in_model_is_tuned_by_its_head(run: Run, pairs: Path, tmp_path
     assert told["after"]["images"] == told["before"]["images"] > 5
 
 
+def test_a_resumed_run_does_not_look_the_pairs_through_again(
+    run: Run, pairs: Path, config: Path, tmp_path: Path
+) -> None:
+    command = ("train", pairs, "--out", tmp_path / "run", "--method", "scratch")
+    begun = run(*command, "--from", config, "--epochs", "1", "--val-share", "0.3")
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "run/summary.json").unlink()  # as a kill just before the end leaves it
+    again = run(*command, "--val-share", "0.3", "--resume")
+    assert again.returncode == 0, again.stderr
+    assert b"looked through when the run began" in again.stderr
+    (tmp_path / "run/summary.json").unlink()
+    other = run(*command, "--val-share", "0.2", "--resume")
+    assert other.returncode == 2
+    assert b"began with other pairs" in other.stderr
+
+
 def test_few_images_choose_the_head_and_say_so(run: Run, pairs: Path, tmp_path: Path) -> None:
     done = run("train", pairs, "--out", tmp_path / "run", "--epochs", "1")
     assert b"method head" in done.stderr

@@ -12,6 +12,7 @@ from indexer.store.files import replacing
 
 SETTINGS_FILE = "run.json"
 LOG_FILE = "log.jsonl"
+PAIRS_FILE = "pairs.jsonl"
 CHECKPOINT_FILE = "checkpoint.pt"
 SUMMARY_FILE = "summary.json"
 BEST_FILE = "best.pt"  # the weights that were best on validation
@@ -34,6 +35,11 @@ class RunFolder:
     def best(self) -> Path:
         """Where the best weights are until the run ends."""
         return self.path / BEST_FILE
+
+    @property
+    def pairs(self) -> Path:
+        """What the run learns from and is validated on (`kept_pairs`)."""
+        return self.path / PAIRS_FILE
 
     def forget_checkpoints(self) -> None:
         """Remove what only an unfinished run needs; it may be many gigabytes."""

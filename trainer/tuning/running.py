@@ -24,6 +24,7 @@ from .curves import draw_curves, write_board
 from .folder import RunFolder
 from .heads import fold, learn_head
 from .images import Images
+from .kept_pairs import write_pairs
 from .learning import Learning, Moment, Watch
 from .lora import merge
 from .patch_heads import PatchHeadTraining
@@ -50,6 +51,7 @@ class Request:
     general: tuple[Example, ...] = ()  # pairs of another kind, to see what is forgotten
     device: str = "auto"
     resume: bool = False
+    source: str | None = None  # the digest of what the pairs were chosen from; None: not to be kept
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def _tune(
     trainee.to(device)
     if process.is_first:
         folder.begin(_description(request, settings), resume=request.resume)
+        if request.source is not None:
+            write_pairs(folder.pairs, request.source, (request.train, request.validation))
     with ExitStack() as stack:
         validation = stack.enter_context(closing(_held_out(request.validation, trainee)))
         general = (
