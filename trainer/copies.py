@@ -88,5 +88,4 @@ class _Overlays:
             image = open_image(self._places[row], target=(LOOK_SIDE // 2, LOOK_SIDE // 2))
         except (Undecodable, OSError):  # it could be decoded a moment ago: the disk went away
             return None
-        none = np.empty((0, 2), np.float32)
-        return Sketch(take_look(within(image, LOOK_SIDE)), none, np.empty((0, 128), np.float32), None)
+        return Sketch(take_look(within(image, LOOK_SIDE)), may_be_mirrored=False)

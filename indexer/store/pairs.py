@@ -5,7 +5,7 @@ that are new to it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..features import FEATURE, Features, unpack
 from ..records import Ids
-from .catalog import find_ids
+from .catalog import blanks, find_ids, portions
 
 _LIVE_MARKS = """
 FROM local_feature JOIN content ON content.id = local_feature.content_id
@@ -57,6 +57,15 @@ def get_features(connection: Connection) -> tuple[Ids, Ids, Features]:
     for end, (marks,) in zip(ends.tolist(), rows, strict=True):
         packed[end - len(marks) : end] = marks
     return sizes[:, 0], sizes[:, 1] // FEATURE.itemsize, unpack(packed)
+
+
+def features_of(connection: Connection, contents: Sequence[int]) -> dict[int, Features]:
+    """Give the marks of these contents; those that have none stored are left out."""
+    found: dict[int, Features] = {}
+    for portion in portions(contents):
+        question = f"SELECT content_id, marks FROM local_feature WHERE content_id IN ({blanks(portion)})"
+        found.update((content, unpack(marks)) for content, marks in connection.execute(question, portion))
+    return found
 
 
 def without_features(connection: Connection) -> Ids:

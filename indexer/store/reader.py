@@ -183,6 +183,11 @@ class LibraryReader:
         with self.reading() as connection:
             return pairs.get_features(connection)
 
+    def features_of(self, content_ids: Sequence[int]) -> dict[int, Features]:
+        """Give the marks of these contents; those that have none stored are left out."""
+        with self.reading() as connection:
+            return pairs.features_of(connection, content_ids)
+
     def without_features(self) -> Ids:
         """Give the live contents that no marks were taken of: an older program indexed them."""
         with self.reading() as connection:

@@ -8,7 +8,6 @@ screenshots of one page, are kept for the few words they differ in. benchmarks/R
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -53,12 +52,16 @@ def compare_details(first: Image.Image, second: Image.Image, placed: Affine) -> 
     placed: (2, 3), where a point of the second lies in the first, in shares of their widths and heights.
     """
     aligned = align(first, second, placed)
-    return _Comparison(aligned).finding if aligned.common.sum() >= CELLS_MIN else Finding.UNKNOWN
+    return _compared(aligned).finding if aligned.common.sum() >= CELLS_MIN else Finding.UNKNOWN
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Comparison:
     aligned: Aligned
+    likeness: NDArray[
+        np.float32
+    ]  # correlation of cells; (rows, columns), nan where nothing can be correlated
+    changed: Cells  # that differ
 
     @property
     def finding(self) -> Finding:
@@ -72,28 +75,6 @@ class _Comparison:
         if self.untouched < UNTOUCHED_MIN or share > LABELLED_MAX:
             return Finding.OTHER
         return Finding.MARKED if share <= MARKED_MAX or self.is_labelled else Finding.OTHER
-
-    @cached_property
-    def blurred(self) -> tuple[Grey, Grey]:
-        return _blurred(self.aligned.one), _blurred(self.aligned.other)
-
-    @cached_property
-    def likeness(self) -> NDArray[np.float32]:
-        """Correlate the cells; (rows, columns), nan where there is nothing to correlate."""
-        return _likeness(*self.blurred, self.aligned.common, self.aligned.cell_side)
-
-    @cached_property
-    def changed(self) -> Cells:
-        """Tell which cells differ, the one's tones brought to the other's and the other way round.
-
-        What the one has clipped to white or black differs one way only.
-        """
-        one, other = self.blurred
-        side = self.aligned.cell_side
-        differing = _differing(one, _toned(other, one, self.aligned), self.aligned.common, side)
-        if differing.any():
-            differing &= _differing(_toned(one, other, self.aligned), other, differing, side)
-        return differing
 
     @property
     def untouched(self) -> float:
@@ -115,6 +96,19 @@ class _Comparison:
             max(_ground_share(each[box]) for each in (self.aligned.one, self.aligned.other))
             >= LABEL_GROUND_MIN
         )
+
+
+def _compared(aligned: Aligned) -> _Comparison:
+    """Compare the cells, the one's tones brought to the other's and the other way round.
+
+    What the one has clipped to white or black differs one way only.
+    """
+    one, other = _blurred(aligned.one), _blurred(aligned.other)
+    common, side = aligned.common, aligned.cell_side
+    differing = _differing(one, _toned(other, one, aligned), common, side)
+    if differing.any():
+        differing &= _differing(_toned(one, other, aligned), other, differing, side)
+    return _Comparison(aligned, _likeness(one, other, common, side), differing)
 
 
 def _blurred(picture: Pixels) -> Grey:

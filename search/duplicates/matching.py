@@ -26,14 +26,27 @@ STRETCH_MAX = 2.0  # of one axis against the other: thumbnails squashed to a squ
 SCALE_RANGE = (0.15, 7.0)
 
 
+Features = tuple[NDArray[np.float32], NDArray[np.float32]]  # (n, 2) x and y; (n, 128), each of length one
+
+
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What is kept of a picture to match it: a small copy and its local features."""
+    """What is kept of a picture to match it: a small copy, and its local features once they are asked for.
+
+    Most copies are seen to be such by laying the one over the other: features would cost twice as much.
+    """
 
     look: Look  # the longer side SIDE at most
-    points: NDArray[np.float32]  # (n, 2), x and y in look.grey
-    descriptors: NDArray[np.float32]  # (n, 128), each of length one
-    mirrored: "tuple[NDArray[np.float32], NDArray[np.float32]] | None"  # the same of the mirrored picture
+    may_be_mirrored: bool  # can be matched the other way round, too
+    # Not a cached_property: before Python 3.12 one thread would wait there for another's picture.
+    _features: dict[bool, Features] = field(default_factory=dict, repr=False, compare=False)
+
+    def features(self, *, mirrored: bool = False) -> Features:
+        """Give its local features, or those of the mirrored picture; their places are in its look."""
+        if mirrored not in self._features:
+            look = self.look.mirrored() if mirrored else self.look
+            self._features[mirrored] = _find_features(look.grey)
+        return self._features[mirrored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +75,10 @@ class Match:
 
 def sketch(image: Image.Image, *, mirrored: bool = True) -> Sketch:
     """Take down an upright RGB image; mirrored: so that it can be matched the other way round, too."""
-    look = take_look(within(image, SIDE))
-    points, descriptors = _features(look.grey)
-    turned = _features(look.mirrored().grey) if mirrored else None
-    return Sketch(look, points, descriptors, turned)
+    return Sketch(take_look(within(image, SIDE)), mirrored)
 
 
-def _features(grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _find_features(grey: NDArray[np.uint8]) -> Features:
     # A low threshold: pictures of sky and sand have few corners, and RANSAC sorts out bad ones.
     detector = cv2.SIFT.create(nfeatures=FEATURES_MAX, contrastThreshold=0.02)
     keypoints, descriptors = detector.detectAndCompute(grey, None)
@@ -84,9 +94,9 @@ def match(first: Sketch, second: Sketch) -> Match | None:
 
     When the second was sketched for it, it is looked for the other way round as well.
     """
-    found = _match(first, second.look, second.points, second.descriptors, mirrored=False)
-    if second.mirrored is not None and (found is None or found.inliers < 2 * INLIERS_MIN):
-        turned = _match(first, second.look.mirrored(), *second.mirrored, mirrored=True)
+    found = _match(first, second.look, *second.features(), mirrored=False)
+    if second.may_be_mirrored and (found is None or found.inliers < 2 * INLIERS_MIN):
+        turned = _match(first, second.look.mirrored(), *second.features(mirrored=True), mirrored=True)
         if turned is not None and (found is None or turned.inliers > found.inliers):
             return turned
     return found
@@ -100,11 +110,12 @@ def _match(
     *,
     mirrored: bool,
 ) -> Match | None:
-    mine, theirs = _partners(first.descriptors, descriptors)
+    its_points, its_descriptors = first.features()
+    mine, theirs = _partners(its_descriptors, descriptors)
     if len(mine) < INLIERS_MIN:
         return None
     found, inlier = cv2.estimateAffine2D(
-        points[theirs], first.points[mine], method=cv2.RANSAC, ransacReprojThreshold=REPROJECTION_PX
+        points[theirs], its_points[mine], method=cv2.RANSAC, ransacReprojThreshold=REPROJECTION_PX
     )
     if found is None or int(inlier.sum()) < INLIERS_MIN:
         return None
@@ -112,7 +123,7 @@ def _match(
     if not _is_plausible(affine):
         return None
     # Several features at one place prove one thing.
-    inliers = len({tuple(place) for place in np.round(first.points[mine][inlier.ravel() > 0]).tolist()})
+    inliers = len({tuple(place) for place in np.round(its_points[mine][inlier.ravel() > 0]).tolist()})
     if inliers < INLIERS_MIN:
         return None
     laid = lay_over(first.look, look, affine)

@@ -18,7 +18,7 @@ from .candidates import (
     hash_pairs,
     vector_pairs,
 )
-from .marks import mark_pairs
+from .marks import mark_pairs, may_share
 from .records import Level
 from .spool import gather
 
@@ -43,7 +43,7 @@ def find_candidates(
             "comparing hashes": lambda told: _by_hashes(reader, turned, asking, told),
             "comparing pixels": lambda _: _by_pixels(reader, asking),
             "comparing marks": lambda told: _by_marks(reader, turned, asking, told),
-            "comparing vectors": lambda told: _by_vectors(reader, level, asking, told),
+            "comparing vectors": lambda told: _by_vectors(reader, level, turned, asking, told),
         }
         for what, search in searches.items():
             progress(what, 0, 0)
@@ -70,11 +70,25 @@ def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None, told: Tol
         yield _named(part, ids)
 
 
-def _by_vectors(reader: LibraryReader, level: Level, asking: Ids | None, told: Told) -> Iterator[Candidates]:
+def _by_vectors(
+    reader: LibraryReader, level: Level, turned: bool, asking: Ids | None, told: Told
+) -> Iterator[Candidates]:
     ids, vectors = reader.embeddings(reader.default_encoder())
-    ratio = SCENE_CROWD_RATIO if level is Level.SIMILAR else CROWD_RATIO
+    scenes = level is Level.SIMILAR
+    ratio = SCENE_CROWD_RATIO if scenes else CROWD_RATIO
     for part in vector_pairs(vectors, ratio=ratio, asking=_rows_in(ids, asking), told=told):
-        yield _named(part, ids)
+        named = _named(part, ids)
+        yield named if scenes else _sharing_marks(reader, named, turned)
+
+
+def _sharing_marks(reader: LibraryReader, part: Candidates, turned: bool) -> Candidates:
+    """Leave out pairs that marks say are no copies: a look at the pictures costs a thousand times as much."""
+    marks = reader.features_of(np.unique(np.concatenate([part.first, part.second])).tolist())
+    pairs = zip(part.first.tolist(), part.second.tolist(), strict=True)
+    shared = (
+        a not in marks or b not in marks or may_share(marks[a], marks[b], turned=turned) for a, b in pairs
+    )
+    return part.chosen(np.fromiter(shared, np.bool_, len(part)))
 
 
 def _rows_in(ids: Ids, wanted: Ids | None) -> Ids | None:
