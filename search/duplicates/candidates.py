@@ -31,7 +31,9 @@ CROWD_RATIO = 0.3  # of distances, for copies: marks find most, and a false cand
 SCENE_CROWD_RATIO = 0.57  # for the same scene; about one false candidate an image
 ASKING_SLACK = 1.3  # by which the other's crowd may make up for what a row's own lacks
 VECTOR_PROBES = 16
-FLAT_UNTIL = 200_000  # vectors; above, searching all of them for all takes hours
+FLAT_UNTIL = (
+    50_000  # vectors; above, lists find 99.98 % of the pairs in a quarter of the time (docs/decisions.md)
+)
 CROWD_FROM_IMAGES = 500
 SMALL_NEIGHBOURS = 8  # per image, in libraries smaller than that
 

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from indexer.features import Features, local_features
 from search.duplicates import marks as module
-from search.duplicates.marks import mark_pairs
+from search.duplicates.marks import SHARED_FROM, mark_pairs, may_share
 
 from .photos import NAMES, cropped, labelled, photo
 
@@ -80,3 +80,26 @@ def test_marks_that_very_many_pictures_share_end_soon_and_pair_some_of_them() ->
     marks = local_features(photo("coffee"))
     found = pairs(np.full(300, len(marks)), np.tile(marks, 300))
     assert 300 <= len(found) <= 300 * module.NEIGHBOURS
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_shares_marks_with_its_original(edit: str) -> None:
+    image = photo("coffee")
+    assert may_share(local_features(image), local_features(EDITS[edit](image)), turned=False)
+
+
+def test_different_pictures_share_too_few_marks(originals: list[Image.Image]) -> None:
+    rich = [found for image in originals if len(found := local_features(image)) >= SHARED_FROM]
+    assert len(rich) >= 4
+    assert not any(may_share(rich[0], other, turned=True) for other in rich[1:])
+
+
+def test_a_mirrored_picture_shares_marks_only_when_turned_ones_are_asked_for() -> None:
+    one, other = (local_features(image) for image in (photo("rocket"), ImageOps.mirror(photo("rocket"))))
+    assert may_share(one, other, turned=True)
+    assert not may_share(one, other, turned=False)
+
+
+def test_pictures_of_few_marks_may_share_what_was_not_taken_down(originals: list[Image.Image]) -> None:
+    few = local_features(originals[0])[: SHARED_FROM - 1]
+    assert may_share(few, local_features(originals[1]), turned=False)
