@@ -28,6 +28,7 @@ MIRRORED_AT_ONCE = 1_000_000
 SHARED_MIN = 4
 SHARED_DISTANCE_MAX = 20  # bits of 128: between two pictures chance has little room
 SHARED_FROM = 12  # marks
+MIRRORED_SHARED = 2  # times as many: 853 of 944 mirrored pairs of that set, and none of 22,053 others
 
 
 def mark_pairs(
@@ -50,11 +51,16 @@ def mark_pairs(
 
 
 def may_share(first: Features, second: Features, *, turned: bool) -> bool:
-    """Tell whether two pictures have marks in common, or too few to tell; turned: when mirrored, too."""
+    """Tell whether two pictures have marks in common, or too few to tell.
+
+    turned: when the one is mirrored, too; else not where it has twice as many in common then.
+    """
     if min(len(first), len(second)) < SHARED_FROM:
         return True
-    ways = (first, mirrored(first)) if turned else (first,)
-    return any(_shared(way, second) >= SHARED_MIN for way in ways)
+    straight, turned_over = _shared(first, second), _shared(mirrored(first), second)
+    if turned:
+        return max(straight, turned_over) >= SHARED_MIN
+    return straight >= SHARED_MIN and turned_over < MIRRORED_SHARED * straight
 
 
 def _shared(first: Features, second: Features) -> int:
