@@ -211,7 +211,10 @@ def find_pairs(
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
-        found = find_candidates(reader, question.level, turned=question.turned, progress=progress)
+        doubtful = bars is not STRICT  # what only decides how data is split had better be looked at
+        found = find_candidates(
+            reader, question.level, turned=question.turned, doubtful=doubtful, progress=progress
+        )
         candidates = _among(found, images)
         rows = enumerate(pair_at(candidates, row) for row in range(len(candidates)))
         wanted = (each for each in rows if worth(each[1]))

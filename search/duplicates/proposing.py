@@ -22,6 +22,7 @@ from .marks import mark_pairs, may_share
 from .records import Level
 from .spool import gather
 
+BY_VECTORS = "comparing vectors"
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
@@ -30,24 +31,29 @@ def find_candidates(
     level: Level,
     *,
     turned: bool = False,
+    doubtful: bool = False,
     asking: Ids | None = None,
     progress: Progress = lambda *_: None,
 ) -> Candidates:
     """Give the pairs of contents worth a look, in order; raises DiskFull.
 
-    turned: mirrored and rotated copies too; asking: the contents that are compared with all; None: all.
+    turned: mirrored and rotated copies too; doubtful: also what near vectors alone speak for; asking: the
+    contents that are compared with all; None: all.
     """
+    doubtful = doubtful or level is Level.SIMILAR
 
     def proposed() -> Iterator[Candidates]:
         searches: dict[str, Callable[[Told], Iterator[Candidates]]] = {
             "comparing hashes": lambda told: _by_hashes(reader, turned, asking, told),
             "comparing pixels": lambda _: _by_pixels(reader, asking),
             "comparing marks": lambda told: _by_marks(reader, turned, asking, told),
-            "comparing vectors": lambda told: _by_vectors(reader, level, turned, asking, told),
+            BY_VECTORS: lambda told: _by_vectors(reader, level, asking, told),
         }
         for what, search in searches.items():
             progress(what, 0, 0)
-            yield from search(partial(progress, what))
+            for part in search(partial(progress, what)):
+                alone = what == BY_VECTORS and not doubtful
+                yield _sharing_marks(reader, part, turned) if alone else part
 
     return gather(proposed())
 
@@ -70,15 +76,11 @@ def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None, told: Tol
         yield _named(part, ids)
 
 
-def _by_vectors(
-    reader: LibraryReader, level: Level, turned: bool, asking: Ids | None, told: Told
-) -> Iterator[Candidates]:
+def _by_vectors(reader: LibraryReader, level: Level, asking: Ids | None, told: Told) -> Iterator[Candidates]:
     ids, vectors = reader.embeddings(reader.default_encoder())
-    scenes = level is Level.SIMILAR
-    ratio = SCENE_CROWD_RATIO if scenes else CROWD_RATIO
+    ratio = SCENE_CROWD_RATIO if level is Level.SIMILAR else CROWD_RATIO
     for part in vector_pairs(vectors, ratio=ratio, asking=_rows_in(ids, asking), told=told):
-        named = _named(part, ids)
-        yield named if scenes else _sharing_marks(reader, named, turned)
+        yield _named(part, ids)
 
 
 def _sharing_marks(reader: LibraryReader, part: Candidates, turned: bool) -> Candidates:

@@ -26,9 +26,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "library"
 
 
-def proposed(library: Path, level: Level) -> set[frozenset[str]]:
+def proposed(library: Path, level: Level, *, doubtful: bool = False) -> set[frozenset[str]]:
     with open_library(library) as reader:
-        found = find_candidates(reader, level)
+        found = find_candidates(reader, level, doubtful=doubtful)
         ids, _, _ = reader.fingerprints()
         name_of = {content: copies[0].path.stem for content, copies in reader.images(ids.tolist()).items()}
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
@@ -39,6 +39,10 @@ def test_near_vectors_alone_propose_no_copy_without_common_marks(library: Path) 
     copies = proposed(library, Level.NEAR)
     assert frozenset(("coffee", "labelled")) in copies
     assert frozenset(("coffee", "rocket")) not in copies
+
+
+def test_who_wants_the_doubtful_ones_gets_them(library: Path) -> None:
+    assert frozenset(("coffee", "rocket")) in proposed(library, Level.NEAR, doubtful=True)
 
 
 def test_scenes_need_no_common_marks(library: Path) -> None:
