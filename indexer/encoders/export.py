@@ -18,7 +18,7 @@ from torch import nn
 from .base import unit_rows
 from .cache import towers_folder, whole_folder
 from .hub import Notify
-from .names import ModelFiles
+from .names import EXPORT_FORMAT, ModelFiles
 from .openclip import ImageTower, TextTower, build_model, causal_tower
 from .openvino import (
     IMAGE_TOWER,
@@ -71,6 +71,7 @@ def _write_towers(
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     precision: Precision = "float32" if "float32" in precisions else "bfloat16"
     description = {
+        "format": EXPORT_FORMAT,
         "card": asdict(files.card(precision)),
         "rules": asdict(rules),
     }

@@ -145,9 +145,10 @@ def _cached_encoder(
     open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
 ) -> Encoder | None:
     """Find exported towers of these weights; the name may differ, the architecture may not."""
-    for folder in sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*")):
-        towers = read_towers(folder)
-        if towers is not None and _fits(towers.card, card):
+    folders: list[Path] = sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*"))
+    found = [towers for folder in folders if (towers := read_towers(folder)) is not None]
+    for towers in sorted(found, key=lambda towers: -towers.format):
+        if _fits(towers.card, card):
             try:
                 encoder = _opened(towers, card.name, batch_size, open_part)
             except CannotRun:

@@ -49,7 +49,8 @@ DEFAULT_TRANSFORM: dict[str, Any] = {
     "resize_mode": "shortest",
     "fill_color": 0,
 }
-# A change of what export.py writes changes this number, and so leaves older exports unused.
+# A change of what export.py writes counts this up: models are then exported anew, and older exports serve
+# only libraries whose weights have no newer one.
 EXPORT_FORMAT = 2
 
 

@@ -166,13 +166,15 @@ class Towers:
     folder: Path
     card: EncoderCard
     rules: TextRules
+    format: int  # names.EXPORT_FORMAT of the program that wrote it
 
 
 def read_towers(folder: Path) -> Towers | None:
     """Read a folder of exported towers; None when it is none of ours."""
     try:
         stored = json.loads((folder / TOWERS_FILE).read_text(encoding="utf-8"))
-        return Towers(folder, _card(stored["card"]), TextRules(**stored["rules"]))
+        card, rules = _card(stored["card"]), TextRules(**stored["rules"])
+        return Towers(folder, card, rules, int(stored.get("format", 1)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

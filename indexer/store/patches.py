@@ -1,6 +1,6 @@
 """Patches, read: the patch vectors that a catalog has, by content and encoder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from sqlite3 import Connection
 
 from ..patch_grids import PackedGrid
@@ -34,15 +34,6 @@ def get_grids(
 def without_grids(connection: Connection, encoder_id: int, recipe: str) -> Ids:
     """Give the live contents that have a vector of an encoder and no grid that was taken so, in order."""
     return find_ids(connection, _WITHOUT_GRIDS, encoder_id, encoder_id, recipe)
-
-
-def ids_of(connection: Connection, hashes: Iterable[bytes]) -> list[int]:
-    """Give the contents with these hashes."""
-    ids: list[int] = []
-    for portion in portions(list(hashes)):
-        question = f"SELECT id FROM content WHERE sha256 IN ({blanks(portion)})"
-        ids += (id for (id,) in connection.execute(question, portion))
-    return ids
 
 
 def count_grids(connection: Connection) -> tuple[int, int]:

@@ -248,7 +248,7 @@ class LibraryReader:
     def content_ids(self, hashes: Sequence[bytes]) -> list[int]:
         """Give the ids of contents with these hashes."""
         with self.reading() as connection:
-            return patches.ids_of(connection, hashes)
+            return list(catalog.ids_of(connection, hashes).values())
 
     def keeps_patches(self) -> bool:
         """Tell whether patch vectors are to be stored of what is indexed."""

@@ -31,9 +31,8 @@ CROWD_RATIO = 0.3  # of distances, for copies: marks find most, and a false cand
 SCENE_CROWD_RATIO = 0.57  # for the same scene; about one false candidate an image
 ASKING_SLACK = 1.3  # by which the other's crowd may make up for what a row's own lacks
 VECTOR_PROBES = 16
-FLAT_UNTIL = (
-    50_000  # vectors; above, lists find 99.98 % of the pairs in a quarter of the time (docs/decisions.md)
-)
+# Vectors; above, lists find 99.98 % of the pairs in a quarter of the time (docs/decisions.md).
+FLAT_UNTIL = 50_000
 CROWD_FROM_IMAGES = 500
 SMALL_NEIGHBOURS = 8  # per image, in libraries smaller than that
 

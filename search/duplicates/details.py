@@ -58,9 +58,7 @@ def compare_details(first: Image.Image, second: Image.Image, placed: Affine) -> 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
     aligned: Aligned
-    likeness: NDArray[
-        np.float32
-    ]  # correlation of cells; (rows, columns), nan where nothing can be correlated
+    likeness: NDArray[np.float32]  # correlation, (rows, columns); nan where nothing can be correlated
     changed: Cells  # that differ
 
     @property

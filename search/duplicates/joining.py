@@ -25,9 +25,8 @@ PAIRS_PER_ROW = 2  # found by one choice on average at most, where there are ver
 PAIRS_MIN = 20_000_000  # found by one choice: so many are no crowd yet
 ROWS_AT_ONCE = 1 << 18  # the codes of so many stay in the cache of a processor
 PIECE_ROWS = 1 << 17
-PIECE_PAIRS = (
-    4_000_000  # given out at once at most, but for one owner's: who takes them needs 100 bytes for each
-)
+# Given out at once at most, but for one owner's: who takes them needs 100 bytes for each.
+PIECE_PAIRS = 4_000_000
 IN_MEMORY_MAX = 16_000_000  # pairs of 8 bytes; beyond, they go to temporary files
 
 Words = NDArray[np.uint64]  # (n, CODE_WORDS)

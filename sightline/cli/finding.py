@@ -48,7 +48,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="FOLDER",
         help="Only what is in this indexed folder already, which itself is left alone.",
     ),
-    click.option("--transforms", is_flag=True, help="Find mirrored and rotated copies too."),
+    click.option("--transforms", is_flag=True, help="Find mirrored copies too, and all rotated ones."),
 )
 
 

@@ -91,6 +91,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def as_commands_run(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Python functions share the caches of the commands."""
+    for name in ("SIGHTLINE_CACHE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, environment[name])
+
+
 @dataclass(frozen=True)
 class Done:
     """What a command left behind."""

@@ -11,11 +11,7 @@ from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInv
 
 from .conftest import paint
 
-
-@pytest.fixture(autouse=True)
-def own_cache(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIGHTLINE_CACHE", environment["SIGHTLINE_CACHE"])
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+pytestmark = pytest.mark.usefixtures("as_commands_run")
 
 
 def test_public_names_are_there():

@@ -23,13 +23,10 @@ from .answers import make_answer, make_images
 from .conftest import Run
 
 # pycocotools reads masks back in a way that numpy 2 warns of; what we call, its encoder, does not.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIGHTLINE_CACHE", environment["SIGHTLINE_CACHE"])
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("as_commands_run"),
+]
 
 
 @pytest.fixture

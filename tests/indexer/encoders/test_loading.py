@@ -50,8 +50,8 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vit: Path) -> Path:
-    """A cache of this test's own, with the exported towers of the small ViT in it."""
+def exported_vit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vit: Path, away_from_home: None) -> Path:
+    """The exported towers of the small ViT, in a cache of this test's own."""
     load_encoder(str(vit), device="cpu")
     source = towers_folder() / resolve(str(vit), print).export_key
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -82,7 +82,7 @@ def test_export_says_nothing_on_the_terminal(resnet: Path, tmp_path: Path) -> No
     assert (ran.stdout, ran.stderr) == ("OpenVinoEncoder (1, 64)\n", "")
 
 
-def test_second_start_needs_no_torch(own_cache: Path, vit: Path) -> None:
+def test_second_start_needs_no_torch(exported_vit: Path, vit: Path) -> None:
     code = "import sys\nfrom indexer.encoders.loading import load_encoder\n"
     code += "load_encoder(sys.argv[1], device='cpu').encode_texts(['a dog'])\nprint('torch' in sys.modules)"
     assert python(code, str(vit)).stdout == "False\n"
@@ -129,19 +129,36 @@ def test_openvino_asked_for_by_name_is_no_suggestion(vit: Path, no_openvino: Non
 
 
 @pytest.mark.parametrize("name", ["text.bin", "text.xml", "image.bin", "towers.json"])
-def test_damaged_export_is_made_anew(own_cache: Path, vit: Path, name: str) -> None:
-    for compiled in own_cache.glob("*/"):
+def test_damaged_export_is_made_anew(exported_vit: Path, vit: Path, name: str) -> None:
+    for compiled in exported_vit.glob("*/"):
         shutil.rmtree(compiled)
     card = load_encoder(str(vit), device="cpu").card
-    for compiled in own_cache.glob("*/"):
+    for compiled in exported_vit.glob("*/"):
         shutil.rmtree(compiled)
-    (own_cache / name).write_bytes((own_cache / name).read_bytes()[:100])
+    (exported_vit / name).write_bytes((exported_vit / name).read_bytes()[:100])
     load = load_text_encoder if name.startswith("text") else load_encoder_for
     expected = load_encoder(str(vit), device="cpu", runtime="torch").encode_texts(["a dog"])
     assert float((load(card).encode_texts(["a dog"]) * expected).sum()) >= 0.999
 
 
-def test_changed_weights_do_not_answer_for_the_old_ones(own_cache: Path, vit: Path) -> None:
+def test_of_two_exports_the_newer_form_is_taken(exported_vit: Path, vit: Path) -> None:
+    card = load_encoder(str(vit), device="cpu").card
+    older = exported_vit.with_name(f"{card.weights_hash[:24]}-000000000000")  # comes first by name
+    shutil.copytree(
+        exported_vit, older, ignore=shutil.ignore_patterns("*-*")
+    )  # not what was compiled
+    told = json.loads((older / "towers.json").read_text())
+    told.pop("format")
+    (older / "towers.json").write_text(json.dumps(told))
+    (older / "image.bin").write_bytes(b"thrown away with all of it once it is opened")
+    load_encoder_for(card, device="cpu")
+    assert older.exists()
+    shutil.rmtree(exported_vit)
+    load_encoder_for(card, device="cpu")
+    assert not older.exists()
+
+
+def test_changed_weights_do_not_answer_for_the_old_ones(exported_vit: Path, vit: Path) -> None:
     card = replace(load_encoder(str(vit), device="cpu").card, weights_hash="0" * 64)
     with pytest.raises(WeightsUnavailable, match="indexed with other weights"):
         load_encoder_for(card)
