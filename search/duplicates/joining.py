@@ -8,7 +8,7 @@ million codes take minutes, where an index of lists that is asked for each of th
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -62,13 +62,23 @@ def near_rows(
         return
     gathered = _Gathered()
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        for nth, mask in enumerate(_choices(len(codes.words))):
-            order = _sorted_by(codes, mask)
+        for nth, order in enumerate(_orders(codes, pool)):
             starts = range(0, len(order), ROWS_AT_ONCE)
             for found in pool.map(partial(_near_in_order, codes, order, equal=nth == 0), starts):
                 gathered.add(found)
             told(nth, CHOICES)
     yield from _pieces(gathered, codes)
+
+
+def _orders(codes: Codes, pool: ThreadPoolExecutor) -> Iterator[Keys]:
+    """Give the rows as each choice of bits sorts them; the next are sorted while the last are compared."""
+    sorting: Future[Keys] | None = None
+    for mask in _choices(len(codes.words)):
+        ready, sorting = sorting, pool.submit(_sorted_by, codes, mask)
+        if ready is not None:
+            yield ready.result()
+    if sorting is not None:
+        yield sorting.result()
 
 
 def _choices(rows: int) -> Words:
@@ -113,17 +123,18 @@ def _near_in_order(codes: Codes, order: Keys, start: int, *, equal: bool) -> Key
     part = order[start : start + ROWS_AT_ONCE + WINDOW]
     rows = (part & _LOWER).astype(np.int64)
     chosen = (part >> _HALF).astype(np.uint32)
-    words = codes.words[rows]
+    # Far quicker than picking rows of two: what is next to each other in memory is read in one go.
+    left, right = np.ascontiguousarray(codes.words.take(rows, axis=0).T)
     most = max(PAIRS_PER_ROW * len(part), PAIRS_MIN * len(part) // len(order))
     found: list[Keys] = []
     alike = np.arange(min(ROWS_AT_ONCE, len(part)))
     for step in range(1, WINDOW + 1):
         alike = alike[: np.searchsorted(alike, len(part) - step)]
-        alike = alike[chosen[alike + step] == chosen[alike]]
+        alike = alike[chosen[step:].take(alike) == chosen.take(alike)]
         if not len(alike) or sum(map(len, found)) > most:
             break
-        differing = np.bitwise_count(words[alike] ^ words[alike + step])
-        distance = differing[:, 0] + differing[:, 1]  # ten times as quick as a sum over so short an axis
+        distance = np.bitwise_count(left[step:].take(alike) ^ left.take(alike))
+        distance += np.bitwise_count(right[step:].take(alike) ^ right.take(alike))
         near = (distance <= codes.distance_max) & ((distance == 0) == equal)
         found.append(_wanted(codes, rows[alike[near]], rows[alike[near] + step]))
     return np.concatenate([np.empty(0, np.uint64), *found])

@@ -57,15 +57,15 @@ def may_share(first: Features, second: Features, *, turned: bool) -> bool:
     """
     if min(len(first), len(second)) < SHARED_FROM:
         return True
-    straight, turned_over = _shared(first, second), _shared(mirrored(first), second)
+    straight = _shared(first, second)
     if turned:
-        return max(straight, turned_over) >= SHARED_MIN
-    return straight >= SHARED_MIN and turned_over < MIRRORED_SHARED * straight
+        return straight >= SHARED_MIN or _shared(mirrored(first), second) >= SHARED_MIN
+    return straight >= SHARED_MIN and _shared(mirrored(first), second) < MIRRORED_SHARED * straight
 
 
 def _shared(first: Features, second: Features) -> int:
-    one, other = (np.ascontiguousarray(marks["code"]).view(np.uint64) for marks in (first, second))
-    distances = np.bitwise_count(one[:, None] ^ other[None]).sum(axis=2)
+    one, other = (np.ascontiguousarray(marks["code"]).view(np.uint64).T for marks in (first, second))
+    distances = np.bitwise_count(one[0][:, None] ^ other[0]) + np.bitwise_count(one[1][:, None] ^ other[1])
     return int((distances.min(axis=1) <= SHARED_DISTANCE_MAX).sum())
 
 
@@ -80,6 +80,8 @@ def _codes(marks: Features, owner: NDArray[np.int32], *, turned: bool, asking: A
     copies = 2 if turned else 1
     words = np.concatenate(parts).view(np.uint64)
     asks = None if asking is None else np.tile(np.isin(owner, asking), copies)
+    if asks is not None and asks.all():
+        asks = None  # a first search
     return Codes(words, np.tile(owner, copies), _distance_max(len(marks)), len(marks), asks)
 
 
