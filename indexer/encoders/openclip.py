@@ -83,7 +83,9 @@ def _reads_class_token_alone(model: nn.Module) -> bool:
         return False
     last: Any = visual.transformer.resblocks[-1]
     plain = type(last) is ResidualAttentionBlock and isinstance(last.attn, nn.MultiheadAttention)
-    return plain and last.attn.batch_first and visual.pool_type == "tok"
+    # Private to open_clip: where a version has no such method, the whole block is run.
+    known = hasattr(visual, "_embeds")
+    return known and plain and last.attn.batch_first and visual.pool_type == "tok"
 
 
 class TextTower(nn.Module):

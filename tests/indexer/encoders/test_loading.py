@@ -144,9 +144,7 @@ def test_damaged_export_is_made_anew(exported_vit: Path, vit: Path, name: str) -
 def test_of_two_exports_the_newer_form_is_taken(exported_vit: Path, vit: Path) -> None:
     card = load_encoder(str(vit), device="cpu").card
     older = exported_vit.with_name(f"{card.weights_hash[:24]}-000000000000")  # comes first by name
-    shutil.copytree(
-        exported_vit, older, ignore=shutil.ignore_patterns("*-*")
-    )  # not what was compiled
+    shutil.copytree(exported_vit, older, ignore=shutil.ignore_patterns("*-*"))  # not what was compiled
     told = json.loads((older / "towers.json").read_text())
     told.pop("format")
     (older / "towers.json").write_text(json.dumps(told))

@@ -116,6 +116,28 @@ def test_last_block_for_one_token_gives_what_open_clip_gives(changes: dict[str, 
     assert not torch.allclose(found[0], found[1], atol=1e-3)
 
 
+def test_an_open_clip_with_other_insides_is_run_whole(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip.transformer
+    import torch
+
+    files = resolve(str(vit), print)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        expected = ImageTower(build_model(files), files.preprocessing, torch.float32).eval()(pixels)
+        known = open_clip.transformer.VisionTransformer
+        monkeypatch.setattr(known, "renamed", known._embeds, raising=False)
+        monkeypatch.setattr(known, "forward", lambda self, images: _forward_whole(self, images))
+        monkeypatch.delattr(known, "_embeds")
+        found = ImageTower(build_model(files), files.preprocessing, torch.float32).eval()(pixels)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def _forward_whole(visual: Any, images: Any) -> Any:
+    """Do what open_clip's forward does, by the method's new name."""
+    hidden = visual.transformer(visual.renamed(images))
+    return visual._pool(hidden)[0] @ visual.proj
+
+
 def test_vectors_do_not_depend_on_the_batch(vit: Path) -> None:
     one = load_encoder(str(vit), device="cpu", batch_size=1)
     many = load_encoder(str(vit), device="cpu", batch_size=64)
