@@ -6,16 +6,14 @@ image on average, how much that varies, and how far above it each text's best im
 stand higher (search/rank.py reads this, and tells why it is measured at the best image).
 """
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .encoders.base import Encoder
+from .encoders.cache import kept_vectors
 from .records import Vectors
 
 # Plain sentences, in the words captions are made of, about what people hardly ever photograph; a few are
@@ -118,19 +116,11 @@ def is_stale(background: dict[str, Any] | None, images: int) -> bool:
     return bool(abs(images - background["images"]) > MEASURE_AGAIN_GROWTH * background["images"])
 
 
-def background_vectors(encoder: Encoder, cache_folder: Path) -> Vectors:
-    """Encode UNRELATED_TEXTS, (t, dim); once per model, then read from its cache folder."""
-    digest = hashlib.sha256("\n".join(UNRELATED_TEXTS).encode()).hexdigest()[:16]
-    path = cache_folder / f"background-{digest}.npy"
-    if path.exists():
-        vectors: Vectors = np.load(path, allow_pickle=False)
-        return vectors
-    vectors = encoder.encode_texts(UNRELATED_TEXTS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.stem}.{os.getpid()}.npy")
-    np.save(beside, vectors, allow_pickle=False)
-    beside.replace(path)
-    return vectors
+def background_vectors(encoder: Encoder) -> Vectors:
+    """Encode UNRELATED_TEXTS, (t, dim); once per model, then read from its cache."""
+    return kept_vectors(
+        encoder.card, "background", UNRELATED_TEXTS, lambda: encoder.encode_texts(UNRELATED_TEXTS)
+    )
 
 
 def measure_background(

@@ -26,6 +26,10 @@ PERCEPTUAL_SIDE: Final = 128  # what perceptual_hash wants to see at least, befo
 LOOK_AHEAD_BYTES: Final = 64 * MEGABYTE  # of decoded pixels that may wait for the encoder
 LOOK_AHEAD_FILES: Final = (64, 512)  # at least, at most
 
+# How the reasons end that may be none of the file's fault: a drive that went away, a system short of memory.
+AGAIN_ADVICE: Final = "; the next `index` tries it again"
+ONCE_MORE_ADVICE: Final = "; the next `index` tries it once more"
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeRules:
@@ -83,7 +87,8 @@ def decode_file(file: FoundFile, rules: DecodeRules) -> DecodedImage | Skipped:
     except MemoryError:
         return Skipped(file, _describe_loss("memory", rules))
     except OSError as error:
-        return Skipped(file, _describe_reading(error))
+        again = error.errno not in (None, errno.EISDIR)
+        return Skipped(file, _describe_reading(error) + AGAIN_ADVICE * again, again)
     except Exception as error:  # a bad image must never stop a run; the type helps whoever looks into it
         return Skipped(file, f"damaged: decoding it failed ({type(error).__name__})")
 
@@ -164,7 +169,9 @@ def _look_ahead(preprocessing: Preprocessing) -> int:
 
 def _describe_loss(loss: Loss, rules: DecodeRules) -> str:
     if loss == "time":
-        return f"took longer than {rules.seconds_per_image:g} s to decode"
+        return f"took longer than {rules.seconds_per_image:g} s to decode{ONCE_MORE_ADVICE}"
+    if loss == "killed":
+        return f"the system ended its decoder, perhaps short of memory{ONCE_MORE_ADVICE}"
     if loss == "memory":
         return f"needs more than {rules.memory_per_worker_bytes // MEGABYTE:,} MB to decode"
     return "damaged: the decoder crashed on it"

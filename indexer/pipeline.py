@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_background
-from .decode import DecodePool, DecodeRules
+from .decode import AGAIN_ADVICE, ONCE_MORE_ADVICE, DecodePool, DecodeRules
 from .encoders.base import Encoder
-from .encoders.cache import encoder_cache_folder
 from .encoders.loading import choose_auto, load_encoder, load_encoder_for
 from .errors import FolderMissing
 from .fingerprint import content_hash
@@ -152,12 +151,13 @@ class _Run:
         self.stop = stop
         self.tally = _Tally()
         self.encoder: Encoder | None = None
+        self.tried_before: set[Path] = set()  # files that get their second and last chance
         self.stored = self._choose_encoder()
         self.pending = _Pending()
 
     def _choose_encoder(self) -> StoredEncoder:
         """Find which encoder this run is for, without loading it when the library knows."""
-        current = self.writer.current_encoder()
+        current = self.writer.indexing_encoder()
         if self.settings.model is None and current is not None:
             return current
         name = self.settings.model or "auto"
@@ -194,6 +194,8 @@ class _Run:
         self._commit()
         outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
         self._publish()
+        if not self.stop.is_set():
+            self._answer_with(self.stored, roots)
         summary = self._summary(outcome)
         self.writer.record_run(summary_as_dict(summary))
         return summary
@@ -215,11 +217,14 @@ class _Run:
             known = self.writer.classify(handle, files, self.stored)
             yield from (item.file for item in known if self._is_new(item))
             yield from self._not_linked([item.file for item in known if item.state == "hash-first"])
+            self._commit_when_due()  # where all is known nothing comes to be encoded
             self.on_progress(self.tally.progress())
 
     def _is_new(self, known: Known) -> bool:
         if known.state == "unchanged":
             self.tally.unchanged += 1
+        elif known.state == "skipped" and ONCE_MORE_ADVICE in (known.reason or ""):
+            self.tried_before.add(known.file.path)
         elif known.state == "skipped" and not self._may_succeed_now(known.reason or ""):
             self.tally.reasons[known.reason or "unknown"] += 1
             return False
@@ -229,6 +234,7 @@ class _Run:
         """Tell whether a file that was skipped is worth another try: the user has done what was advised."""
         return (
             self.settings.retry_skipped
+            or AGAIN_ADVICE in reason
             or (MEGAPIXELS_ADVICE in reason and self.settings.max_megapixels is not None)
             or (RAW_ADVICE in reason and find_spec("rawpy") is not None)
         )
@@ -236,14 +242,23 @@ class _Run:
     def _not_linked(self, files: Sequence[FoundFile]) -> Iterator[FoundFile]:
         """Link files whose content already has a vector; let through the others."""
         with ThreadPoolExecutor(thread_name_prefix="hash") as threads:
-            hashes = list(threads.map(_hash_or_none, files))
+            hashes = list(threads.map(self._hash_or_none, files))
         embedded = self.writer.embedded_hashes(self.stored, [digest for digest in hashes if digest])
         self.tally.returned += len(self.writer.kept_hashes(embedded))
         for file, digest in zip(files, hashes, strict=True):
             if digest is not None and digest in embedded:
                 self.pending.linked.append((file, digest))
-            else:
+            elif not self.stop.is_set():
                 yield file
+
+    def _hash_or_none(self, file: FoundFile) -> bytes | None:
+        """Hash a file; one that cannot be read is left to the decoder, which says why."""
+        if self.stop.is_set():
+            return None
+        try:
+            return content_hash(file.path)
+        except OSError:
+            return None
 
     def _decode_and_encode(self, wanted: Iterator[FoundFile]) -> None:
         encoder = self._loaded_encoder()
@@ -258,13 +273,20 @@ class _Run:
         """Let through the images, and keep aside the files that gave none."""
         for result in results:
             if isinstance(result, Skipped):
-                self.pending.skipped.append(result)
-                self.tally.reasons[result.reason] += 1
+                skipped = self._for_good(result)
+                self.pending.skipped.append(skipped)
+                self.tally.reasons[skipped.reason] += 1
                 self._commit_when_due()
             else:
                 yield result
             if self.stop.is_set():
                 return
+
+    def _for_good(self, skipped: Skipped) -> Skipped:
+        """Promise no further try to a file that has had its second one."""
+        if skipped.file.path not in self.tried_before:
+            return skipped
+        return replace(skipped, reason=skipped.reason.replace(ONCE_MORE_ADVICE, ", twice"))
 
     def _encode(self, encoder: Encoder, batch: Sequence[DecodedImage]) -> None:
         began = time.perf_counter()
@@ -305,7 +327,7 @@ class _Run:
 
     def _measure_background(self, stored: StoredEncoder) -> None:
         encoder = self._loaded_encoder()
-        text_vectors = background_vectors(encoder, encoder_cache_folder(encoder.card))
+        text_vectors = background_vectors(encoder)
         sample = self.writer.sample_vectors(stored, SAMPLE_SIZE, seed=0)
 
         def best_image(vectors: Vectors) -> Vectors:
@@ -314,6 +336,16 @@ class _Run:
 
         background = measure_background(text_vectors, sample, best_image, stored.images)
         self.writer.set_background(stored, background.as_dict())
+
+    def _answer_with(self, stored: StoredEncoder, roots: Sequence[Path]) -> None:
+        """Let searches use this encoder, once it has all that the former one has."""
+        if self.writer.answers_with(stored, whole=set(self.writer.roots()) <= set(roots)):
+            return
+        former = self.writer.default_encoder()
+        self.on_notice(
+            f"searches go on with {former.card.name}, which has {former.images:,} images, until "
+            f"`sightline index` without a folder has been through all with {stored.card.name}"
+        )
 
     def _summary(self, outcome: ScanOutcome) -> IndexSummary:
         """Count a link as moved when its content lost another path or had been kept without one."""
@@ -365,14 +397,6 @@ def _decode_rules(settings: IndexSettings, encoder: Encoder) -> DecodeRules:
     if settings.max_megapixels is None:
         return rules
     return replace(rules, max_megapixels=settings.max_megapixels)
-
-
-def _hash_or_none(file: FoundFile) -> bytes | None:
-    """Hash a file; one that cannot be read is left to the decoder, which says why."""
-    try:
-        return content_hash(file.path)
-    except OSError:
-        return None
 
 
 def _batches(images: Iterator[DecodedImage], size: int) -> Iterator[list[DecodedImage]]:

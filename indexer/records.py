@@ -72,6 +72,7 @@ class Skipped:
 
     file: FoundFile
     reason: str
+    again: bool = False  # it may be none of the file's fault: what is known of the file stays
 
 
 @dataclass(frozen=True, slots=True)

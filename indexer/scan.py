@@ -1,5 +1,6 @@
 """Scanning: walks folders and gives the files that may be images, one at a time."""
 
+import errno
 import fnmatch
 import os
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from .file_times import modified_ns
 from .formats import (
     HEAD_BYTES,
     IMAGE_EXTENSIONS,
@@ -105,6 +107,13 @@ class _Walk:
     visited: set[tuple[int, int]] = field(default_factory=set)
 
     def run(self) -> Iterator[FoundFile | Unreadable]:
+        began_with = _identity(str(self.root))
+        yield from self._list_all()
+        if began_with is not None and _identity(str(self.root)) != began_with:
+            # A drive that went away in between: what was not listed is not gone.
+            yield Unreadable(self.root, "gone while it was being listed")
+
+    def _list_all(self) -> Iterator[FoundFile | Unreadable]:
         # A link back to a parent of root is a loop as well: it must not drag root's neighbours in.
         self.visited.update(filter(None, map(_identity, map(str, self.root.parents))))
         self.todo.append(_Folder(str(self.root), ""))
@@ -123,7 +132,7 @@ class _Walk:
             with os.scandir(folder.path) as entries:
                 for entry in entries:
                     found = self._judge(entry, folder.prefix)
-                    if found is not None and extension(entry.name) in RAW_EXTENSIONS:
+                    if isinstance(found, FoundFile) and extension(entry.name) in RAW_EXTENSIONS:
                         raws.append(found)
                     elif found is not None:
                         yield found
@@ -135,16 +144,18 @@ class _Walk:
         except OSError as error:
             yield Unreadable(Path(folder.path), _words(error))
 
-    def _judge(self, entry: os.DirEntry[str], prefix: str) -> FoundFile | None:
-        """Take the entry as a file, or note the folder for later, or neither."""
+    def _judge(self, entry: os.DirEntry[str], prefix: str) -> FoundFile | Unreadable | None:
+        """Take the entry as a file, or note the folder for later, or neither; tell of a link to nowhere."""
         name = entry.name
         if not self.rules.include_hidden and _is_hidden(entry):
             return None
         relative = prefix + name
         try:
             is_folder = entry.is_dir()
-        except OSError:  # a link that leads in a circle
-            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP or self.excluded(name, relative, is_folder=True):
+                return None  # a link that leads in a circle
+            return Unreadable(Path(entry.path), _words(error))
         if self.excluded(name, relative, is_folder=is_folder):
             return None
         if is_folder:
@@ -169,7 +180,7 @@ class _Walk:
                 return None
         except FileNotFoundError:
             return None
-        return FoundFile(self.root, relative, status.st_size, status.st_mtime_ns)
+        return FoundFile(self.root, relative, status.st_size, modified_ns(status))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

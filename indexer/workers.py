@@ -7,6 +7,7 @@ with two pipes of its own; whoever dies, the pipe's end says so, and the item in
 """
 
 import json
+import math
 import os
 import pickle
 import queue
@@ -20,14 +21,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
-Loss = Literal["time", "memory", "crash"]  # what took a worker, and its item, away
+Loss = Literal["time", "memory", "killed", "crash"]  # what took a worker, and its item, away
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_HAND: Final = 3  # items sent ahead to each worker, so that it never waits for the pipe
 WATCH_SECONDS: Final = 0.2
+STANDSTILL_SECONDS: Final = 1.0  # so late the watch is only when all of the process stood still
 START_SECONDS: Final = 120.0  # a cold disk under load; only a broken installation takes longer
 STARTS_MAX: Final = 3
 OUT_OF_MEMORY: Final = 77  # exit code of a worker that could not even send its result
@@ -42,9 +45,16 @@ KEEP_FREED_MEMORY: Final = {
 
 def usable_cores() -> int:
     """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _cores_of_container()))
+
+
+def _cores_of_container() -> int:
+    """Give the cores that a container may use at a time (`docker run --cpus`); as good as endless without."""
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return math.ceil(int(quota) / int(period))  # "max" is no number
+    return sys.maxsize
 
 
 class WorkersBroken(RuntimeError):
@@ -135,6 +145,7 @@ class _Crew:
         self.attendants: list[_Attendant] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._stood_still = 0.0  # seconds
         self._watch = threading.Thread(target=self._watch_clock, name="worker-clock", daemon=True)
         self._watch.start()
 
@@ -164,10 +175,19 @@ class _Crew:
     def stopping(self) -> bool:
         return self._stopped.is_set()
 
+    def now(self) -> float:
+        """Give a clock in seconds that stands still while this process does (Ctrl-Z, a paused container)."""
+        return time.monotonic() - self._stood_still
+
     def _watch_clock(self) -> None:
+        looked = time.monotonic()
         while not self._stopped.wait(WATCH_SECONDS):
+            late = time.monotonic() - looked - WATCH_SECONDS
+            looked = time.monotonic()
+            if late > STANDSTILL_SECONDS:
+                self._stood_still += late
             for attendant in tuple(self.attendants):
-                attendant.kill_overdue(time.monotonic())
+                attendant.kill_overdue(self.now())
 
 
 class _Attendant:
@@ -242,7 +262,7 @@ class _Attendant:
 
     def _receive(self, process: "subprocess.Popen[bytes]") -> None:
         item = self._in_hand[0]
-        self._clock = (item, time.monotonic() + self._crew.job.seconds_per_item)
+        self._clock = (item, self._crew.now() + self._crew.job.seconds_per_item)
         result = pickle.load(_pipe(process.stdout))
         self._clock = None
         self._in_hand.popleft()
@@ -258,15 +278,17 @@ class _Attendant:
         loss: Loss = "crash"
         if overdue is not None or exit_code == -getattr(signal, "SIGALRM", 0):
             loss = "time"
-        elif exit_code in (OUT_OF_MEMORY, -getattr(signal, "SIGKILL", 0)):  # KILL: Linux, short of memory
+        elif exit_code == OUT_OF_MEMORY:
             loss = "memory"
+        elif exit_code == -getattr(signal, "SIGKILL", 0):  # not by us: Linux does it when short of memory
+            loss = "killed"
         self._crew.results.put(self._crew.lost(self._in_hand.popleft(), loss))
 
     def _start(self) -> "subprocess.Popen[bytes]":
         said = b""
         for _ in range(STARTS_MAX):
             process = self._crew.launch(self)
-            self._clock = (None, time.monotonic() + START_SECONDS)
+            self._clock = (None, self._crew.now() + START_SECONDS)
             try:
                 _send(process, (self._crew.job, os.getpid()))
                 pickle.load(_pipe(process.stdout))
@@ -353,8 +375,9 @@ def serve() -> None:
             except EOFError:
                 os._exit(0)  # nothing to tidy up, and libraries' own tidying up has been seen to hang
             _arm_alarm(job.seconds_per_item + ALARM_SLACK_SECONDS)
-            _reply(outbox, function(item, job.argument))
-            _arm_alarm(0)
+            result = function(item, job.argument)
+            _arm_alarm(0)  # the parent may be a while in taking it
+            _reply(outbox, result)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except BrokenPipeError:

@@ -6,17 +6,14 @@ texts of indexer/background.py would be no measure: tax forms and the like score
 natural phrase, and by them three in ten classes that are not in a photo were claimed as "a photo of a X".
 """
 
-import hashlib
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from indexer.encoders.cache import encoder_cache_folder
+from indexer.encoders.cache import kept_vectors
 from indexer.errors import QueryInvalid
 from indexer.records import Vectors
 
@@ -114,14 +111,6 @@ def _kept_vectors(
     encoder: "Encoder", kind: str, texts: Sequence[str], *, asked_in: Sequence[str] = ()
 ) -> Vectors:
     """Encode chance texts, or read them where they were kept; asked_in: what else the vectors depend on."""
-    digest = hashlib.sha256("\n".join((*asked_in, *texts)).encode()).hexdigest()[:16]
-    path = encoder_cache_folder(encoder.card) / f"{kind}-{digest}.npy"
-    if path.exists():
-        kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return kept
-    vectors = text_vectors(encoder, texts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.stem}.{os.getpid()}.npy")
-    np.save(beside, vectors, allow_pickle=False)
-    beside.replace(path)
-    return vectors
+    return kept_vectors(
+        encoder.card, kind, (*asked_in, *texts), lambda: text_vectors(encoder, texts), rows=len(texts)
+    )

@@ -7,11 +7,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..records import EncoderCard
+import numpy as np
+
+from ..records import EncoderCard, Vectors
 
 CACHE_VARIABLE = "SIGHTLINE_CACHE"
 LEFT_OVER_SECONDS = 24 * 3600
@@ -69,12 +71,21 @@ def whole_folder(target: Path) -> Iterator[Path]:
     beside.mkdir()
     try:
         yield beside
+        for file in beside.iterdir():
+            _to_disk(file)
         with contextlib.suppress(OSError):  # another process was first
             beside.rename(target)
         if not target.is_dir():
             raise OSError(f"{target} cannot be written")
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _to_disk(file: Path) -> None:
+    """Have the system write a file out, so that a power cut leaves no empty one under its final name."""
+    if file.is_file():
+        with file.open("rb+") as stream:
+            os.fsync(stream.fileno())
 
 
 def _sweep(target: Path) -> None:
@@ -98,8 +109,38 @@ def weights_hash(path: Path) -> str:
     return digest
 
 
-def encoder_cache_folder(card: EncoderCard) -> Path:
-    """Give the folder, made, for what others work out once per encoder; its vectors differ by precision."""
+def kept_vectors(
+    card: EncoderCard,
+    kind: str,
+    texts: Sequence[str],
+    encode: Callable[[], Vectors],
+    *,
+    rows: int | None = None,
+) -> Vectors:
+    """Give (n, dim) vectors that are worked out once per encoder; rows: how many, where not one a text.
+
+    texts: all that the vectors depend on. A cache that cannot be read or written costs time, not the run.
+    """
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    # Vectors differ by precision.
     folder = cache_folder() / "encoders" / f"{card.weights_hash[:24]}-{card.precision}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    path = folder / f"{kind}-{digest}.npy"
+    shape = (len(texts) if rows is None else rows, card.dimension)
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        found: Vectors = np.load(path, allow_pickle=False)
+        if found.shape == shape:
+            return found
+    vectors = encode()
+    _keep(path, vectors)
+    return vectors
+
+
+def _keep(path: Path, vectors: Vectors) -> None:
+    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.npy")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(beside, vectors, allow_pickle=False)
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

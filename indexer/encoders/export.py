@@ -27,8 +27,10 @@ from .openvino import (
     CannotRun,
     CompiledTower,
     Precision,
+    discard_towers,
     fastest_precision,
     openvino_core,
+    read_towers,
 )
 from .quiet import quiet_libraries, without_modules
 from .tokenizer import TextRules, TextTokenizer
@@ -42,8 +44,9 @@ Inputs: TypeAlias = tuple[NDArray[Any], ...]
 def export_towers(files: ModelFiles, tokenizer: Path, rules: TextRules, notify: Notify) -> Path:
     """Export a model, check each tower against torch, and give the folder in the cache."""
     target = towers_folder() / files.export_key
-    if (target / TOWERS_FILE).is_file():
+    if read_towers(target) is not None:
         return target
+    discard_towers(target)  # whatever is there is damaged
     notify(f"preparing {files.name} for this computer; this is done once")
     model = build_model(files)
     with whole_folder(target) as folder:

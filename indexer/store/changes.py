@@ -43,6 +43,7 @@ class Entry:
     content_hash: bytes | None
     skip_reason: str | None = None
     linked: bool = False  # the content was known before its file was
+    only_if_new: bool = False  # a row that is there stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,19 @@ def next_generation(connection: Connection) -> int:
 
 
 def put_encoder(connection: Connection, card: EncoderCard) -> int:
-    """Find or make the row of an encoder of the same space; make it the default."""
+    """Find or make the row of an encoder of the same space; it is what is indexed with from now on."""
     preprocessing = preprocessing_text(dataclasses.asdict(card.preprocessing))
     same = {"weights_hash": card.weights_hash, "preprocessing": preprocessing, "dimension": card.dimension}
     row = insert(schema.encoder).values(name=card.name, precision=card.precision, **same)
     connection.execute(row.on_conflict_do_nothing())
     found = connection.execute(select(schema.encoder.c.id).filter_by(**same)).scalar_one()
-    put_setting(connection, "default_encoder", str(found))
+    put_setting(connection, "indexing_encoder", str(found))
     return int(found)
+
+
+def put_default_encoder(connection: Connection, encoder_id: int) -> None:
+    """Let searches use an encoder."""
+    put_setting(connection, "default_encoder", str(encoder_id))
 
 
 def put_root(connection: Connection, path: Path, library: Path) -> Place:
@@ -124,6 +130,7 @@ def commit_entries(
     `encoded` brings the contents and vectors that `entries` refer to; other contents must be there.
     """
     generation = next_generation(connection)
+    entries = _without_known(connection, entries)
     _put_contents(connection, encoded)
     hashes = [entry.content_hash for entry in entries if entry.content_hash is not None]
     ids = ids_of(driver_of(connection), hashes)
@@ -138,6 +145,20 @@ def commit_entries(
     change = _compare(entries, ids, former)
     orphan(connection, change.lost, generation, now)
     return change
+
+
+def _without_known(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out the entries that would only be written if their files had no row."""
+    doubtful = {(entry.root_id, entry.path) for entry in entries if entry.only_if_new}
+    known = {
+        (root_id, path)
+        for root_id in {root_id for root_id, _ in doubtful}
+        for portion in portions([path for id, path in doubtful if id == root_id])
+        for path in connection.execute(
+            select(file.c.path).where(file.c.root_id == root_id, file.c.path.in_(portion))
+        ).scalars()
+    }
+    return [entry for entry in entries if not entry.only_if_new or (entry.root_id, entry.path) not in known]
 
 
 def _compare(

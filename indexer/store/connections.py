@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 
-from .opening import connect_to_read
+from .opening import Snapshot, connect_to_read
 
 _IDLE_MAX = 5  # connections kept open while nobody asks
 
@@ -49,7 +49,8 @@ class ReadingConnections:
 
     def _put_back(self, connection: Connection) -> None:
         with self._lock:
-            if not self._closed and len(self._idle) < _IDLE_MAX:
+            lasting = not isinstance(connection, Snapshot)
+            if lasting and not self._closed and len(self._idle) < _IDLE_MAX:
                 self._idle.append(connection)
                 return
         connection.close()

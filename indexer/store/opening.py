@@ -17,6 +17,10 @@ BUSY_SECONDS = 10.0  # SQLite's own locks are held for milliseconds; the writers
 _NO_SHARED_MEMORY = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
 
 
+class Snapshot(sqlite3.Connection):
+    """A connection that never sees another commit; it is for one question, and not to be kept."""
+
+
 def connect_to_read(library: Path) -> sqlite3.Connection:
     """Open the catalog for reading only.
 
@@ -31,7 +35,7 @@ def connect_to_read(library: Path) -> sqlite3.Connection:
         if problem.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
             raise
     if not _has_content(_beside(catalog, "-wal")):
-        return _connect(catalog, "mode=ro&immutable=1")
+        return _connect(catalog, "mode=ro&immutable=1", Snapshot)
     return _connect_to_copy(catalog)
 
 
@@ -61,8 +65,10 @@ def _check_there(library: Path, catalog: Path) -> None:
         raise CatalogDamaged(library, problem.strerror or str(problem)) from problem
 
 
-def _connect(catalog: Path, options: str) -> sqlite3.Connection:
-    connection = _open(catalog, options)
+def _connect(
+    catalog: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    connection = _open(catalog, options, kind)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # SQLite opens the files only now
     except sqlite3.Error:
@@ -71,10 +77,12 @@ def _connect(catalog: Path, options: str) -> sqlite3.Connection:
     return connection
 
 
-def _open(catalog: Path, options: str) -> sqlite3.Connection:
+def _open(
+    catalog: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     uri = f"file:{quote(os.fsencode(catalog.as_posix()))}?{options}"
     connection = sqlite3.connect(
-        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=kind
     )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
@@ -86,7 +94,7 @@ def _connect_to_copy(catalog: Path) -> sqlite3.Connection:
         for path in (catalog, _beside(catalog, "-wal")):
             shutil.copyfile(path, folder / path.name)
         # Once open, the copy lives on without a name; systems that refuse keep it until they are tidied.
-        return _connect(folder / catalog.name, "mode=rw")
+        return _connect(folder / catalog.name, "mode=rw", Snapshot)
     finally:
         with suppress(OSError):
             if os.name != "nt":

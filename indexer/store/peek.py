@@ -15,7 +15,7 @@ WHERE id = (SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'default_enco
 
 
 def peek_card(library: Path) -> EncoderCard | None:
-    """Give the card of the encoder last indexed with; None when there is none, or another schema."""
+    """Give the card of the encoder that searches use; None when there is none, or another schema."""
     with explained(library):
         connection = connect_to_read(library)
         try:

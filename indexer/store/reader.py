@@ -88,13 +88,13 @@ class LibraryReader:
             return catalog.get_encoders(connection)
 
     def current_encoder(self) -> StoredEncoder | None:
-        """Give the encoder last indexed with, also when it has no image yet; None before the first run."""
+        """Give the encoder that searches use, also when it has no image yet; None before the first run."""
         with self.reading() as connection:
             id = catalog.get_setting(connection, "default_encoder")
             return catalog.get_encoder(connection, int(id)) if id else None
 
     def default_encoder(self) -> StoredEncoder:
-        """Give the encoder last indexed with; raise LibraryEmpty when it has no image."""
+        """Give the encoder that searches use; raise LibraryEmpty when it has no image."""
         found = self.current_encoder()
         if found is None or not found.images:
             raise LibraryEmpty(self.path)

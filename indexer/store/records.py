@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ..file_times import modified_ns
 from ..records import EncoderCard, FoundFile
 
 FileState: TypeAlias = Literal["unchanged", "skipped", "hash-first", "new"]
@@ -45,7 +46,7 @@ class StoredImage:
     def is_as_indexed(self) -> bool:
         """Tell whether the file still has the size and time of change it had; raises OSError."""
         found = self.path.stat()
-        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+        return (found.st_size, modified_ns(found)) == (self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def open_index(library: Path, recorded: IndexFile, dimension: int) -> "FaissBase
     try:
         # Mapped, not read: 200,000 vectors open in 6 ms instead of 150. Adding to it would kill the process.
         index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
-    except RuntimeError as problem:
+    except (RuntimeError, TypeError, UnicodeError) as problem:  # the latter: a path that is no UTF-8
         raise IndexUnusable("FAISS cannot read it") from problem
     if (index.d, index.ntotal) != (dimension, recorded.images):
         raise IndexUnusable("it holds other vectors than the catalog says")

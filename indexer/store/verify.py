@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CatalogDamaged
+from ..file_times import modified_ns
 from ..records import Ids
 from . import catalog
 from .files import left_behind, vectors_folder
@@ -229,7 +230,7 @@ def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
 def _state(path: Path, size: int, mtime_ns: int, sha: bytes | None) -> str:
     try:
         told = path.stat()
-        if (told.st_size, told.st_mtime_ns) != (size, mtime_ns):
+        if (told.st_size, modified_ns(told)) != (size, mtime_ns):
             return "changed"
         if sha is None:
             return "same"

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,36 @@ class LibraryWriter(LibraryReader):
             yield self._connection
 
     def use_encoder(self, card: EncoderCard) -> StoredEncoder:
-        """Find or make the encoder of a card, and make it the library's default."""
+        """Find or make the encoder of a card, which this and the next runs index with.
+
+        Searches go on with the former one as long as that has images (`answers_with`).
+        """
+        current = self.current_encoder()
         with self._writing() as connection:
-            return catalog.get_encoder(driver_of(connection), changes.put_encoder(connection, card))
+            id = changes.put_encoder(connection, card)
+            if current is None or not current.images:
+                changes.put_default_encoder(connection, id)
+            return catalog.get_encoder(driver_of(connection), id)
+
+    def indexing_encoder(self) -> StoredEncoder | None:
+        """Give the encoder last indexed with; None before the first run."""
+        with self.reading() as connection:
+            id = catalog.get_setting(connection, "indexing_encoder")
+            return catalog.get_encoder(connection, int(id)) if id else self.current_encoder()
+
+    def answers_with(self, encoder: StoredEncoder, *, whole: bool) -> bool:
+        """Let searches use an encoder from now on, if it has as many images as the former one; tell whether.
+
+        whole: a run over all of the library has ended; what has no vector then cannot have one.
+        """
+        current = self.current_encoder()
+        if current is not None and current.id != encoder.id and not whole:
+            images = next(known.images for known in self.encoders() if known.id == encoder.id)
+            if images < current.images:
+                return False
+        with self._writing() as connection:
+            changes.put_default_encoder(connection, encoder.id)
+        return True
 
     def use_root(self, root: Path) -> int:
         """Cover a folder; give a handle for `begin_scan` and `classify`, good for this writer.
@@ -102,7 +130,7 @@ class LibraryWriter(LibraryReader):
         entries = [
             *(self._entry(file, sha, linked=True) for file, sha in linked),
             *(self._entry(image.file, image.facts.content_hash) for image in encoded),
-            *(self._entry(skip.file, None, skip_reason=skip.reason) for skip in skipped),
+            *(self._entry_of(skip) for skip in skipped),
         ]
         if not entries:
             return 0
@@ -118,6 +146,10 @@ class LibraryWriter(LibraryReader):
             self.use_root(found.root)
         place = self._places[found.root]
         return Entry(place.root_id, place.locate(found.relative), found, sha, skip_reason, linked)
+
+    def _entry_of(self, skipped: Skipped) -> Entry:
+        entry = self._entry(skipped.file, None, skip_reason=skipped.reason)
+        return replace(entry, only_if_new=skipped.again)
 
     def finish_scan(self, unreadable: Sequence[Path] = ()) -> ScanOutcome:
         """Let the files leave that the scan has not seen, but those it could not see (scans.py)."""

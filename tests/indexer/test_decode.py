@@ -422,7 +422,7 @@ def test_reason_names_what_is_wrong(tmp_path: Path, content: bytes, reason: str)
 
 def test_vanished_file_is_skipped(tmp_path: Path) -> None:
     assert decode_file(FoundFile(tmp_path, "x.jpg", 1, 1), RULES) == Skipped(
-        FoundFile(tmp_path, "x.jpg", 1, 1), "no such file"
+        FoundFile(tmp_path, "x.jpg", 1, 1), "no such file; the next `index` tries it again", again=True
     )
 
 
@@ -625,6 +625,8 @@ def misbehave(item: str, _: object) -> str:
         time.sleep(60)
     elif what == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
+    elif what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
     elif what == "exit":
         os._exit(3)
     elif what == "eat":
@@ -673,6 +675,34 @@ def test_hang_costs_only_its_item(outcomes: Outcome) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory can be limited on Linux only")
 def test_hunger_costs_only_its_item(outcomes: Outcome) -> None:
     assert outcomes(["ok a", "eat b", "ok c"], memory=200_000_000) == ["a", "b lost by memory", "c"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_what_the_system_kills_is_told_from_what_needs_too_much_memory(outcomes: Outcome) -> None:
+    assert outcomes(["ok a", "kill b", "ok c"]) == ["a", "b lost by killed", "c"]
+
+
+NAPS = """
+import sys
+from indexer.workers import Job, WorkerPool
+job = Job("time:sleep_for", None, 1.5, None)
+with WorkerPool(job, workers=1, look_ahead=4, lost=lambda item, loss: loss) as pool:
+    for result in pool.map([0.2] * 10):
+        print(result, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="stops a process with signals")
+def test_a_process_that_was_stopped_for_long_loses_nothing() -> None:
+    naps = NAPS.replace("time:sleep_for", f"{__name__.rpartition('.')[0]}.naps:nap")
+    with subprocess.Popen([sys.executable, "-c", naps], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline()]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        told += process.stdout.readlines()
+    assert told == ["rested\n"] * 10
 
 
 def test_what_libraries_print_stays_in_the_worker(

@@ -1,18 +1,22 @@
 import os
 import shutil
 import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer import pipeline
+from indexer.decode import DecodePool
 from indexer.errors import FolderMissing
 from indexer.pipeline import IndexSettings, Progress, index_folders
-from indexer.records import IndexSummary
+from indexer.records import FoundFile, IndexSummary, Skipped
 from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
+from .encoders.small_models import write_builtin
 
 SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
 
@@ -26,6 +30,11 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     return tmp_path / "library"
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_builtin(tmp_path_factory.mktemp("models") / "other"))
 
 
 def run(library: Path, folder: Path, settings: IndexSettings = SETTINGS) -> IndexSummary:
@@ -247,3 +256,85 @@ def test_the_background_is_measured_for_the_library(library: Path, photos: Path)
     assert background is not None
     assert background["images"] == 6
     assert background["top_mean"] > 0
+
+
+def test_a_file_of_another_century_is_indexed_like_any_other(library: Path, photos: Path) -> None:
+    os.utime(next(photos.iterdir()), (10_500_000_000, 10_500_000_000))
+    run(library, photos)
+    assert counts(run(library, photos)) == (0, 6, 0, 0, 0)
+
+
+def test_a_file_that_was_out_of_reach_is_tried_again(library: Path, photos: Path, tmp_path: Path) -> None:
+    lost, away = photos / "picture 0003.png", tmp_path / "away.png"
+
+    def unplug(path: Path) -> bool:  # when the folder has been listed, before anything is decoded
+        if path == lost:
+            path.rename(away)
+        return True
+
+    assert counts(run(library, photos, replace(SETTINGS, wanted=unplug))) == (5, 0, 0, 0, 1)
+    away.rename(lost)
+    assert counts(run(library, photos)) == (1, 5, 0, 0, 0)
+
+
+def test_a_known_picture_that_is_out_of_reach_stays_in_the_results(
+    library: Path, photos: Path, tmp_path: Path
+) -> None:
+    run(library, photos)
+    lost = make_picture(photos / "picture 0003.png", 99)
+    found = replace(SETTINGS, wanted=lambda path: path != lost or bool(path.rename(tmp_path / "away.png")))
+    assert counts(run(library, photos, found)) == (0, 5, 0, 0, 1)
+    assert lost.name in vectors_by_path(library)
+
+
+def test_a_picture_on_which_the_decoder_was_ended_has_one_more_try(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_all(pool: DecodePool, files: Iterable[FoundFile]) -> Iterator[Skipped]:
+        yield from (pool._lost(file, "killed") for file in files)
+
+    monkeypatch.setattr(DecodePool, "decode", lose_all)
+    [once] = dict(run(library, photos).skipped_reasons)
+    [twice] = dict(run(library, photos).skipped_reasons)
+    assert once.removesuffix("; the next `index` tries it once more") + ", twice" == twice
+    monkeypatch.undo()
+    assert counts(run(library, photos)) == (0, 0, 0, 0, 6)
+
+
+def test_a_moved_library_is_committed_as_it_goes(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(library, photos)
+    moved = photos.rename(photos.with_name("renamed"))
+    monkeypatch.setattr(pipeline, "CLASSIFY_AT_ONCE", 2)
+    told: list[Progress] = []
+    settings = replace(SETTINGS, commit_seconds=0.0)
+    index_folders(library, [moved], settings, on_progress=told.append)
+    assert [progress.done for progress in told] == [2, 4, 6]
+
+
+def test_searches_keep_their_encoder_until_all_is_indexed_with_another(
+    library: Path, photos: Path, other_model: str
+) -> None:
+    run(library, photos)
+    stopped = threading.Event()
+    stopped.set()
+    index_folders(library, [photos], replace(SETTINGS, model=other_model), stop=stopped)
+    with open_library(library) as reader:
+        assert reader.default_encoder().card.name == "builtin"
+    run(library, photos, replace(SETTINGS, model=None))
+    with open_library(library) as reader:
+        assert reader.default_encoder().card.name == other_model
+
+
+def test_a_part_indexed_with_another_encoder_does_not_hide_the_rest(
+    library: Path, photos: Path, other_model: str
+) -> None:
+    run(library, photos)
+    make_picture(photos / "part" / "new.png", 50)
+    notices: list[str] = []
+    other = replace(SETTINGS, model=other_model)
+    index_folders(library, [photos / "part"], other, on_notice=notices.append)
+    assert "searches go on with builtin, which has 6 images" in notices[-1]
+    with open_library(library) as reader:
+        assert reader.default_encoder().images == 6

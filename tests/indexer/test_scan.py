@@ -241,3 +241,22 @@ def test_saved_image_of_each_format_is_recognised_without_its_extension(tmp_path
     for kind in kinds:
         Image.new("RGB", (32, 32), "red").save(tmp_path / kind, kind)
     assert names(tmp_path) == sorted(kinds)
+
+
+def test_what_a_drive_takes_away_while_it_is_listed_is_not_said_to_be_gone(
+    tmp_path: Path, make: Make
+) -> None:
+    for nth in range(5):
+        make(f"root/{nth}/x.jpg")
+    listing = scan(tmp_path / "root", ScanRules())
+    next(listing)
+    (tmp_path / "root").rename(tmp_path / "unplugged")
+    assert list(listing) == [Unreadable(tmp_path / "root", "gone while it was being listed")]
+
+
+def test_linked_folder_that_cannot_be_reached_is_reported(tmp_path: Path, make: Make) -> None:
+    make("x.jpg")
+    (tmp_path / "link").symlink_to("n" * 300)
+    [found] = [found for found in scan(tmp_path, ScanRules()) if isinstance(found, Unreadable)]
+    assert (found.path, found.reason) == (tmp_path / "link", "file name too long")
+    assert names(tmp_path, ScanRules(exclude=("link",))) == ["x.jpg"]

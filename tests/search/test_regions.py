@@ -202,6 +202,7 @@ class Kept(Recorder):
     class card:
         weights_hash = "of no model"
         precision = "float32"
+        dimension = DIMENSION
 
 
 def test_phrases_are_judged_by_everyday_phrases_and_nouns_by_nouns(

@@ -1,9 +1,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from indexer.encoders.cache import recall, remember, whole_folder
+from indexer.encoders.cache import CACHE_VARIABLE, kept_vectors, recall, remember, whole_folder
+
+from ..store.making import make_card
 
 
 def test_folder_appears_whole(tmp_path: Path) -> None:
@@ -50,3 +53,28 @@ def test_remembered_value_is_recalled_and_damage_is_forgotten(
     (note,) = (tmp_path / "things").iterdir()
     note.write_text('{"value"')
     assert recall("things", "key") is None
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no array", "rows"])
+def test_kept_vectors_that_are_damaged_are_worked_out_again(
+    damaged: bytes | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    vectors = np.eye(2, make_card().dimension, dtype=np.float32)
+    kept_vectors(make_card(), "texts", ("a", "b"), lambda: vectors)
+    [file] = tmp_path.rglob("*.npy")
+    if isinstance(damaged, bytes):
+        file.write_bytes(damaged)
+    else:
+        np.save(file, vectors[:1])
+    assert (kept_vectors(make_card(), "texts", ("a", "b"), lambda: 2 * vectors) == 2 * vectors).all()
+    assert (kept_vectors(make_card(), "texts", ("a", "b"), lambda: 3 * vectors) == 2 * vectors).all()
+
+
+def test_vectors_are_given_where_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    vectors = np.eye(2, make_card().dimension, dtype=np.float32)
+    assert (kept_vectors(make_card(), "texts", ("a", "b"), lambda: vectors) == vectors).all()

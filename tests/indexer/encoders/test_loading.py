@@ -141,6 +141,12 @@ def test_damaged_export_is_made_anew(exported_vit: Path, vit: Path, name: str) -
     assert float((load(card).encode_texts(["a dog"]) * expected).sum()) >= 0.999
 
 
+def test_an_export_that_lost_its_description_is_made_anew(exported_vit: Path, vit: Path) -> None:
+    (exported_vit / "towers.json").write_bytes(b"")
+    assert isinstance(load_encoder(str(vit), device="cpu"), OpenVinoEncoder)
+    assert (exported_vit / "towers.json").stat().st_size > 0
+
+
 def test_of_two_exports_the_newer_form_is_taken(exported_vit: Path, vit: Path) -> None:
     card = load_encoder(str(vit), device="cpu").card
     older = exported_vit.with_name(f"{card.weights_hash[:24]}-000000000000")  # comes first by name

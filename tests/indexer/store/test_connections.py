@@ -8,6 +8,7 @@ import pytest
 from indexer.store import connections
 from indexer.store.connections import ReadingConnections
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.opening import Snapshot
 
 from .making import by_numpy, encode, make_file, make_query
 
@@ -116,3 +117,14 @@ def test_many_threads_read_while_a_writer_writes(library: Path) -> None:
                 add_one(library, f"new {number}")
             assert all(answer.result() for answer in answers)
         assert reader.default_encoder().images == 70
+
+
+def test_a_connection_that_sees_no_later_commit_is_not_kept(
+    pool: ReadingConnections, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_rest = f"{library.as_uri()}/catalog.sqlite?mode=ro&immutable=1"
+    opened = sqlite3.connect(at_rest, uri=True, isolation_level=None, factory=Snapshot)
+    monkeypatch.setattr(connections, "connect_to_read", lambda _: opened)
+    with pool.transaction() as connection:
+        assert connection.execute(COUNT).fetchone() == (60,)
+    assert not is_open(opened)

@@ -61,14 +61,31 @@ def test_a_card_comes_back_as_it_was_given(photos: Path) -> None:
     assert peek_card(library) == make_card()
 
 
+def test_searches_keep_an_encoder_until_another_has_as_many_images(photos: Path) -> None:
+    library = make_library(photos, 2)
+    with open_for_writing(library, create=False) as writer:
+        other = writer.use_encoder(make_card("other"))
+        for nth in range(2):
+            assert not writer.answers_with(other, whole=False)
+            assert writer.default_encoder().card == make_card()
+            image = encode(make_file(photos, f"{nth}/{nth}.jpg", 1000 + nth), f"content {nth}")
+            writer.commit(other, [], [image], [])
+        assert writer.answers_with(other, whole=False)
+        assert writer.default_encoder().card.name == "other"
+        assert peek_card(library) == make_card("other")
+
+
 def test_the_default_encoder_is_the_one_last_used(photos: Path) -> None:
     library = make_library(photos, 2)
     with open_for_writing(library, create=False) as writer:
         other = writer.use_encoder(make_card("other"))
         writer.commit(other, [], [encode(make_file(photos, "0/0.jpg", 1000), "content 0")], [])
+        assert writer.indexing_encoder() == writer.encoders()[1]
+        assert writer.answers_with(other, whole=True)
         assert writer.default_encoder().card.name == "other"
         assert [encoder.images for encoder in writer.encoders()] == [2, 1]
         assert writer.use_encoder(make_card()).id == writer.encoders()[0].id
+        assert writer.answers_with(writer.encoders()[0], whole=False)
         assert writer.default_encoder().card == make_card()
 
 

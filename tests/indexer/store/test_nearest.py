@@ -1,3 +1,5 @@
+import os
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -215,4 +217,14 @@ def test_a_query_need_not_be_of_length_one(library: Path) -> None:
     with open_library(library, faiss_from=0) as reader:
         encoder = reader.default_encoder()
         query = unit_rows(make_query(2)) * np.float32(1000)
+        assert reader.nearest(encoder, query, k=5)[0] == by_numpy(reader, encoder, query[0], 5)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are Unicode there")
+def test_a_library_below_a_name_that_is_no_text_answers_without_faiss(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with open_library(make_library(folder, 60), faiss_from=BY_FAISS) as reader:
+        encoder = reader.default_encoder()
+        query = make_query(1)
         assert reader.nearest(encoder, query, k=5)[0] == by_numpy(reader, encoder, query[0], 5)
