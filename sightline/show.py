@@ -331,7 +331,7 @@ def status(found: "LibraryStatus") -> None:
         if found.kept
         else []
     )
-    rows += [("model", _encoder_line(encoder)) for encoder in found.encoders]
+    rows += [("model", _encoder_line(encoder, found)) for encoder in found.encoders]
     rows += [("skipped", f"{files:,}: {printable(reason)}") for reason, files in found.skipped]
     if found.patches[0]:
         images, size = found.patches
@@ -341,9 +341,11 @@ def status(found: "LibraryStatus") -> None:
         print(f"{name:8}  {value}")
 
 
-def _encoder_line(encoder: "StoredEncoder") -> str:
+def _encoder_line(encoder: "StoredEncoder", found: "LibraryStatus") -> str:
     card = encoder.card
-    return f"{printable(card.name)}, {card.dimension} dimensions, {plural(encoder.images, 'image')}"
+    searched = len(found.encoders) > 1 and encoder.id == found.searched_with
+    line = f"{printable(card.name)}, {card.dimension} dimensions, {plural(encoder.images, 'image')}"
+    return line + ", used by searches" * searched
 
 
 def _disk_line(found: "LibraryStatus") -> str:
@@ -367,6 +369,7 @@ def status_dict(found: "LibraryStatus") -> dict[str, Any]:
                 "dimension": encoder.card.dimension,
                 "precision": encoder.card.precision,
                 "images": encoder.images,
+                "searched": encoder.id == found.searched_with,
             }
             for encoder in found.encoders
         ],

@@ -259,6 +259,7 @@ class LibraryReader:
         """Give the library in numbers."""
         with self.reading() as connection:
             told = catalog.get_setting(connection, "last_run")
+            searched_with = catalog.get_setting(connection, "default_encoder")
             return LibraryStatus(
                 path=self.path,
                 roots=tuple(catalog.get_roots(connection, self.path).values()),
@@ -268,6 +269,7 @@ class LibraryReader:
                 vectors_bytes=size_below(vectors_folder(self.path)),
                 backups_bytes=size_below(backups_folder(self.path)),
                 last_run=json.loads(told) if told else None,
+                searched_with=int(searched_with) if searched_with else None,
                 patches=patches.count_grids(connection),
                 **catalog.count_rows(connection),
             )

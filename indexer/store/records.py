@@ -100,6 +100,7 @@ class LibraryStatus:
     vectors_bytes: int
     backups_bytes: int
     last_run: dict[str, Any] | None  # as `record_run` was given it
+    searched_with: int | None = None  # the id of the encoder that searches use
     patches: tuple[int, int] = (0, 0)  # images with patch vectors, and the bytes these take of the catalog
 
 

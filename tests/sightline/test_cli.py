@@ -388,6 +388,19 @@ def test_status_counts(run: Run, indexed: Path):
     assert b"25" in run("status", cwd=indexed).stdout
 
 
+def test_status_tells_which_of_two_models_searches_use(run: Run, pictures: Path):
+    done = run("index", pictures / "2023", "--model", "builtin", cwd=pictures)
+    assert b"searches go on with" in done.stderr
+    status = run("status", cwd=pictures).stdout.decode()
+    assert [line.endswith("used by searches") for line in status.splitlines() if "model" in line[:5]] == [
+        True, False,
+    ]  # fmt: skip
+    assert names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)
+    assert run("index", pictures, "--quiet", cwd=pictures).returncode == 0
+    models = rows(run("status", "--json", cwd=pictures).stdout)[0]["models"]
+    assert [model["searched"] for model in models] == [False, True]  # type: ignore[attr-defined]
+
+
 def test_forgotten_images_leave_the_results_and_stay_on_disk(run: Run, pictures: Path):
     done = run("forget", "many", "blue.png", cwd=pictures)
     assert done.returncode == 0
