@@ -99,6 +99,24 @@ def check(
     return Checked(*checked, tuple(findings))
 
 
+def leave_out_unreadable(
+    examples: Sequence[Example], *, workers: int | None = None, progress: Progress = lambda *_: None
+) -> tuple[tuple[Example, ...], tuple[Finding, ...]]:
+    """Give the examples that a model can be measured on: those with an image to decode and a caption.
+
+    Raises PairsInvalid when there is none.
+    """
+    findings: list[Finding] = []
+    given = _captioned(examples, findings)
+    answers = look_at([example.image for example in given], workers=workers, progress=progress)
+    findings += _about_unreadable(given, answers)
+    kept = tuple(e for e, answer in zip(given, answers, strict=True) if isinstance(answer, Seen))
+    if not kept:
+        reason = f"; {findings[-1]}" if findings else ""
+        raise PairsInvalid(None, f"no image with a caption is left to measure on{reason}")
+    return kept, tuple(findings)
+
+
 @dataclass(frozen=True, slots=True)
 class _Pool:
     """The readable examples, the training part first."""
@@ -136,15 +154,19 @@ def _look(
     """Decode all images and leave out those that cannot be read."""
     answers = look_at([example.image for example in examples], workers=workers, progress=progress)
     pairs = [(e, answer) for e, answer in zip(examples, answers, strict=True) if isinstance(answer, Seen)]
-    bad = [(e, answer) for e, answer in zip(examples, answers, strict=True) if isinstance(answer, str)]
-    if bad:
-        first = f"{bad[0][0].image.name}: {bad[0][1]}"
-        findings.append(Finding("unreadable", len(bad), "images that cannot be read", "left out", first))
+    findings += _about_unreadable(examples, answers)
     readable_train = sum(isinstance(answer, Seen) for answer in answers[:train_count])
     if not readable_train:
         reason = f"; {findings[-1]}" if findings else ""
         raise PairsInvalid(None, f"no image with a caption is left to learn from{reason}")
     return _Pool([example for example, _ in pairs], [seen for _, seen in pairs], readable_train)
+
+
+def _about_unreadable(examples: Sequence[Example], answers: Sequence[Seen | str]) -> Iterator[Finding]:
+    bad = [(e, answer) for e, answer in zip(examples, answers, strict=True) if isinstance(answer, str)]
+    if bad:
+        first = f"{bad[0][0].image.name}: {bad[0][1]}"
+        yield Finding("unreadable", len(bad), "images that cannot be read", "left out", first)
 
 
 def _check_enough(train: Sequence[Example]) -> None:

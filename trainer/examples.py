@@ -41,6 +41,14 @@ class Example:
     photo: str | None = None  # the same for copies byte for byte; None where no other is known
 
 
+def caption_key(caption: str) -> str:
+    """Give what captions share that say the same: case, spaces and a final stop make no difference.
+
+    Marks and symbols do: they are a part of the word in Thai and Hindi, and of C# and -5 °C.
+    """
+    return " ".join(caption.casefold().split()).rstrip(" .!")
+
+
 def open_image(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":
     """Decode to upright RGB, as indexing does; raises Undecodable with the reason, or OSError.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import PairsInvalid
 
-from .examples import Example
+from .examples import Example, caption_key
 from .metrics import Links, link
 from .templates import name_of
 
@@ -48,7 +48,7 @@ def ask_for_captions(examples: Sequence[Example]) -> CaptionQuestions:
     text_of: list[int] = []
     for example in examples:
         for caption in example.captions:
-            row = rows.setdefault(_key(caption), len(texts))
+            row = rows.setdefault(caption_key(caption), len(texts))
             if row == len(texts):
                 texts.append(caption)
             text_of.append(row)
@@ -93,11 +93,6 @@ def _check_count(images: int) -> None:
         raise PairsInvalid(
             None, f"there is {found}, and a model is measured by telling images apart; give two at least"
         )
-
-
-def _key(caption: str) -> str:
-    """Give what equal captions share."""
-    return " ".join(caption.casefold().split()).rstrip(" .!")
 
 
 def _links(text_of: Sequence[int], owners: Rows) -> Links:

@@ -70,7 +70,9 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 @click.option("--caption-column", metavar="NAME", help="Which column of a table holds the texts.")
 @click.option("--check", is_flag=True, help="Only look the pairs through.")
 @click.option("--epochs", type=click.IntRange(1), help="Times that every image is seen.")
-@click.option("--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another.")
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another, at most."
+)
 @click.option(
     "--micro-batch", type=click.IntRange(1), help="Images computed at once; the gradient is the same."
 )
@@ -125,14 +127,15 @@ def command(
         show.remark(line)
     if check:
         return
+    chosen = _method(method, checked, resume, folder)
     request = Request(
         model=begun,
-        method=_method(method, checked, resume, folder),
+        method=chosen,
         train=checked.train,
         validation=checked.validation,
         folder=folder,
         asked={**settings, "blend": False if no_blend else None, "recompute": settings["recompute"] or None},
-        general=_read(general, None, None) if general else (),
+        general=_general(general, chosen) if general else (),
         device=device,
         resume=resume,
         source=source.digest(),
@@ -202,6 +205,25 @@ def _check(source: "Source", is_cut: "Callable[[str], bool] | None") -> "Checked
             is_cut=is_cut,
             progress=update,
         )
+
+
+def _general(pairs: Path, method: "Method") -> "tuple[Example, ...]":
+    """Read what is forgotten by; one image that cannot be read must not cost a run."""
+    from trainer.checking import leave_out_unreadable
+    from trainer.tuning.settings import MEASURED_ON_GENERAL
+
+    from .. import show
+    from .finding import progress
+
+    if method not in MEASURED_ON_GENERAL:
+        show.remark(f"--general is left out: with the method {method} nothing can be forgotten")
+        return ()
+    examples = _read(pairs, None, None)
+    with progress() as update:
+        kept, findings = leave_out_unreadable(examples, progress=update)
+    for finding in findings:
+        show.remark(f"{pairs}: {finding}")
+    return kept
 
 
 def _cuts(model: str) -> "Callable[[str], bool] | None":

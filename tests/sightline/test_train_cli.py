@@ -68,6 +68,26 @@ def test_the_built_in_model_is_tuned_by_its_head(run: Run, pairs: Path, tmp_path
     assert told["after"]["images"] == told["before"]["images"] > 5
 
 
+def test_one_broken_general_image_does_not_cost_the_run(run: Run, pairs: Path, tmp_path: Path) -> None:
+    good = next((pairs.parent / "drawn").iterdir())
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xffno JPEG")
+    table = tmp_path / "general.csv"
+    table.write_text(f"image,caption\nbad.jpg,a dog\n{good},a shape\n")
+    options = ("--method", "head", "--epochs", "1", "--general", table, "--json")
+    done = run("train", pairs, "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert b"general.csv: images that cannot be read: 1, left out" in done.stderr
+    assert json.loads(done.stdout)["general"][0]["images"] == 1
+
+
+def test_half_a_letter_in_a_caption_does_not_cost_the_check(run: Run, pairs: Path, tmp_path: Path) -> None:
+    rows = [{"image": str(path), "caption": path.stem} for path in (pairs.parent / "drawn").iterdir()]
+    lines = [json.dumps(row) for row in [{**rows[0], "caption": "a dog \ud83d"}, *rows[1:]]]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    done = run("train", tmp_path / "pairs.jsonl", "--out", tmp_path / "run", "--check")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_resumed_run_does_not_look_the_pairs_through_again(
     run: Run, pairs: Path, config: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from skimage import data
 from indexer.encoders.names import resolve
 from indexer.errors import PairsInvalid
 from tests.pictures import make_pictures
-from trainer.checking import Checked, Finding, check
+from trainer.checking import Checked, Finding, check, leave_out_unreadable
 from trainer.cutting import cuts_of
 from trainer.examples import Example, ImagePlace
 
@@ -235,3 +235,15 @@ def test_copies_byte_for_byte_are_told_and_look_alikes_are_not(photos: list[Path
     told = {example.image.path.name: example.photo for example in checked.train}
     assert told["copy.png"] == told["astronaut.png"] is not None
     assert {photo for name, photo in told.items() if name not in ("copy.png", "astronaut.png")} == {None}
+
+
+def test_what_cannot_be_read_is_not_measured_on(photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    kept, findings = leave_out_unreadable(examples_of([tmp_path / "bad.jpg", *photos]), workers=0)
+    assert names(kept) == {path.name for path in photos}
+    assert [(finding.kind, finding.count) for finding in findings] == [("unreadable", 1)]
+
+
+def test_nothing_to_measure_on_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(PairsInvalid, match=r"left to measure on; images that cannot be read: 1"):
+        leave_out_unreadable(examples_of([tmp_path / "a.jpg"]), workers=0)

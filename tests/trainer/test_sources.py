@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,6 +114,54 @@ def test_a_quote_that_does_not_close_is_told_with_its_line(tmp_path: Path, image
         read_examples(path)
 
 
+@pytest.mark.parametrize("rows", [3, 50])
+def test_a_quote_that_swallows_rows_of_a_comma_table_is_told(
+    tmp_path: Path, images: list[Path], rows: int
+) -> None:
+    others = "".join(f"{images[1]},row {number}\n" for number in range(rows))
+    path = table(tmp_path, "pairs.csv", f'image,caption\n{images[0]},"a 5 inch pipe\n{others}x.jpg,6"\n')
+    with pytest.raises(PairsInvalid, match="line 2: a quote"):
+        read_examples(path)
+
+
+def test_a_quote_in_a_table_of_tabs_is_a_part_of_its_caption(tmp_path: Path, images: list[Path]) -> None:
+    texts = ['"open dog', "a cat", '"bird" house']
+    rows = "".join(f"{image}\t{text}\n" for image, text in zip(images, texts, strict=True))
+    path = table(tmp_path, "pairs.tsv", f"image\tcaption\n{rows}")
+    assert [example.captions for example in read_examples(path).examples] == [(text,) for text in texts]
+
+
+def test_quotes_around_a_whole_cell_of_a_table_of_tabs_are_taken_off(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    path = table(tmp_path, "pairs.tsv", f'"image"\t"caption"\n{images[0]}\t"a ""red"" dog"\n')
+    assert read_examples(path).examples[0].captions == ('a "red" dog',)
+
+
+def test_a_quoted_caption_of_a_table_of_tabs_may_have_line_ends(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.tsv", f'image\tcaption\n{images[0]}\t"a dog\nand a cat"\n')
+    assert read_examples(path).examples[0].captions == ("a dog and a cat",)
+
+
+@pytest.mark.parametrize("name", ["~draft.jpg", "x" * 300 + ".jpg", "~nobody-there/a.jpg"])
+def test_an_impossible_name_costs_its_row_alone(tmp_path: Path, images: list[Path], name: str) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption\n{images[0]},a dog\n{name},a cat\n")
+    reading = read_examples(path)
+    assert captions(reading.examples) == {images[0].name: ("a dog",)}
+    assert reading.notes[-1] == f"left out images that are not there: 1 (first: {tmp_path / name})"
+
+
+def test_an_image_whose_name_begins_with_a_tilde_is_found(tmp_path: Path) -> None:
+    image = make_picture(tmp_path / "~draft.png", 1)
+    path = table(tmp_path, "pairs.csv", "image,caption\n~draft.png,a dog\n")
+    assert captions(read_examples(path).examples) == {image.name: ("a dog",)}
+
+
+def test_half_a_letter_in_a_caption_is_replaced(tmp_path: Path, images: list[Path]) -> None:
+    row = json.dumps({"image": str(images[0]), "caption": "a dog \ud83d"})
+    assert read_examples(table(tmp_path, "pairs.jsonl", row)).examples[0].captions == ("a dog \ufffd",)
+
+
 def test_what_is_left_out_is_counted_with_its_first(tmp_path: Path, images: list[Path]) -> None:
     rows = f"{images[0]},a dog\ngone.jpg,a cat\nlost.jpg,a cow\n{images[1]},\n,a pig\n{images[2]},a, b\n"
     notes = read_examples(table(tmp_path, "pairs.csv", f"image,caption\n{rows}")).notes
@@ -212,6 +261,38 @@ def test_a_text_file_beside_an_image_has_a_caption_a_line(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "windows-1252"])
+def test_letters_beside_an_image_survive_every_usual_encoding(tmp_path: Path, encoding: str) -> None:
+    (image,) = make_pictures(tmp_path, 1)
+    image.with_suffix(".txt").write_bytes("Straßencafé\n".encode(encoding))
+    assert captions(read_examples(tmp_path).examples) == {image.name: ("Straßencafé",)}
+
+
+def test_an_old_encoding_beside_an_image_is_told(tmp_path: Path) -> None:
+    (image,) = make_pictures(tmp_path, 1)
+    image.with_suffix(".txt").write_bytes("café".encode("windows-1252"))
+    told = f"read text files that are not UTF-8 as windows-1252: 1 (first: {image.with_suffix('.txt')})"
+    assert read_examples(tmp_path).notes == (told,)
+
+
+def test_a_text_file_that_is_none_costs_its_image_alone(tmp_path: Path) -> None:
+    first, second = make_pictures(tmp_path, 2)
+    first.with_suffix(".txt").write_bytes(b"\0\1\2")
+    second.with_suffix(".txt").write_text("a dog")
+    reading = read_examples(tmp_path)
+    assert captions(reading.examples) == {second.name: ("a dog",)}
+    assert any("text files that are no text" in note for note in reading.notes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are always letters")
+def test_a_class_folder_whose_name_is_no_text_gives_whole_letters(tmp_path: Path) -> None:
+    for number, name in enumerate((b"tea cup", b"caf\xe9 cup")):
+        make_picture(tmp_path / "classes" / os.fsdecode(name) / "a.png", number)
+    said = " ".join(text for each in read_examples(tmp_path / "classes").examples for text in each.captions)
+    assert "caf\ufffd cup" in said
+    said.encode()
+
+
 def test_class_folders_below_train_and_val_give_labels(tmp_path: Path) -> None:
     for split in ("train", "val"):
         make_picture(tmp_path / split / "001.Red_bird" / "a.png", 1)
@@ -269,6 +350,12 @@ def test_class_numbers_find_their_names_beside_the_shards(tmp_path: Path, pixels
     assert (example.label, example.captions[1]) == ("sea horse", "a sea horse")
 
 
+def test_class_names_of_an_old_encoding_are_read(tmp_path: Path, pixels: bytes) -> None:
+    path = shard(tmp_path / "s.tar", {"a.png": pixels, "a.cls": b"0"})
+    (tmp_path / "classnames.txt").write_bytes("café cup\n".encode("windows-1252"))
+    assert read_examples(path).examples[0].label == "café cup"
+
+
 def test_class_numbers_without_names_say_what_is_missing(tmp_path: Path, pixels: bytes) -> None:
     with pytest.raises(PairsInvalid, match=r"classnames\.txt beside the shards"):
         read_examples(shard(tmp_path / "s.tar", {"a.png": pixels, "a.cls": b"1"}))
@@ -307,6 +394,50 @@ def test_a_sample_has_one_image_and_needs_one(tmp_path: Path, pixels: bytes) -> 
         "left out further images of a sample",
         "left out texts without an image",
     ]
+
+
+def test_names_with_dots_of_their_own_keep_their_texts(tmp_path: Path, pixels: bytes) -> None:
+    members = {
+        "1.8mm bolt.png": pixels,
+        "1.5mm bolt.png": pixels,
+        "1.5mm bolt.txt": b"a thin bolt",
+        "1.8mm bolt.txt": b"a thick bolt",
+        "2.4mm nut.png": pixels,
+        "2.6mm nut.txt": b"another nut",
+    }
+    reading = read_examples(shard(tmp_path / "s.tar", members))
+    assert {example.image.member: example.captions for example in reading.examples} == {
+        "1.5mm bolt.png": ("a thin bolt",),
+        "1.8mm bolt.png": ("a thick bolt",),
+    }
+    assert sorted(note.split(" (")[0] for note in reading.notes) == [
+        "left out images without a caption: 1",
+        "left out texts without an image: 1",
+    ]
+
+
+def test_a_caption_is_never_that_of_a_picture_whose_name_begins_alike(tmp_path: Path, pixels: bytes) -> None:
+    members = {"1.8mm bolt.png": pixels, "1.5mm bolt.png": pixels, "1.5mm bolt.txt": b"a thin bolt"}
+    (example,) = read_examples(shard(tmp_path / "s.tar", members)).examples
+    assert example.image.member == "1.5mm bolt.png"
+
+
+@pytest.mark.parametrize("mask", ["0001.seg.png", "0001.a.png"])
+def test_a_mask_beside_an_image_does_not_take_its_caption(tmp_path: Path, pixels: bytes, mask: str) -> None:
+    members = {mask: pixels, "0001.txt": b"a dog", "0001.png": pixels}
+    (example,) = read_examples(shard(tmp_path / "s.tar", members)).examples
+    assert (example.image.member, example.captions) == ("0001.png", ("a dog",))
+
+
+def test_the_texts_of_a_shard_survive_every_usual_encoding(tmp_path: Path, pixels: bytes) -> None:
+    members = {
+        "a.png": pixels,
+        "a.txt": "café".encode("utf-16"),
+        "b.png": pixels,
+        "b.json": '{"caption": "café"}'.encode("windows-1252"),
+    }
+    examples = read_examples(shard(tmp_path / "s.tar", members)).examples
+    assert [example.captions for example in examples] == [("café",), ("café",)]
 
 
 # ---- libraries

@@ -9,6 +9,7 @@ from indexer.records import FoundFile
 from indexer.scan import ScanRules, scan
 
 from ..examples import ImagePlace
+from .letters import OLD_ENCODING, NoText, read_letters
 from .records import Gathered, LeftOut, Reading, tidy
 from .wording import class_captions, readable, says_something
 
@@ -43,7 +44,7 @@ def _read_captioned(folder: Path, images: Sequence[FoundFile], captioned: dict[F
         if image not in captioned:
             left_out.add("images without a .txt file", image.path)
             continue
-        captions = text_captions(captioned[image].read_bytes())
+        captions = tidy(told_text(captioned[image].read_bytes(), captioned[image], left_out).splitlines())
         if captions:
             gathered.add(ImagePlace(image.path), captions)
         else:
@@ -53,13 +54,16 @@ def _read_captioned(folder: Path, images: Sequence[FoundFile], captioned: dict[F
     return Reading(gathered.examples(), "images with .txt files", tuple(left_out.notes()))
 
 
-def text_captions(content: bytes) -> tuple[str, ...]:
-    """Read the captions of one image, one a line; what is not UTF-8 is taken for Windows' old encoding."""
+def told_text(content: bytes, name: object, left_out: LeftOut) -> str:
+    """Decode a text that belongs to one image; an old encoding, or what is no text at all, is told."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("windows-1252", "replace")
-    return tidy(text.splitlines())
+        found = read_letters(content)
+    except NoText:
+        left_out.add("the content of text files that are no text", name)
+        return ""
+    if found.is_old:
+        left_out.tell(f"read text files that are not UTF-8 as {OLD_ENCODING}", name)
+    return found.text
 
 
 def _read_classes(images: Sequence[FoundFile], level: int) -> Reading:

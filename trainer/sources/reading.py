@@ -8,6 +8,7 @@ from indexer.store.files import LIBRARY_NAME, catalog_file
 
 from .folders import read_folder
 from .library import read_library
+from .places import expanded
 from .records import Reading
 from .shards import expand_shards, is_pattern, is_shard, read_shards
 from .tables import ENDINGS, read_table
@@ -29,7 +30,7 @@ def read_examples(
     Raises PairsInvalid when nothing can be learned from it, FolderMissing when it is not there.
     """
     try:
-        return _read(source.expanduser().absolute(), image_column, caption_column)
+        return _read(expanded(source).absolute(), image_column, caption_column)
     except OSError as error:
         place = Path(error.filename) if error.filename else source
         raise PairsInvalid(place, f"cannot be read: {(error.strerror or str(error)).lower()}") from error

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..examples import Example, ImagePlace
+from .letters import whole_letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +19,24 @@ class Reading:
 
 @dataclass(slots=True)
 class LeftOut:
-    """Counts what is left out, by reason, with the first of each."""
+    """Counts what is left out or read in an unusual way, by reason, with the first of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     firsts: dict[str, str] = field(default_factory=dict)
 
     def add(self, reason: str, name: object) -> None:
-        """Count one more; reason completes "left out ..."."""
-        self.counts[reason] += 1
-        self.firsts.setdefault(reason, str(name))
+        """Count one more that is left out; reason completes "left out ..."."""
+        self.tell(f"left out {reason}", name)
+
+    def tell(self, what: str, name: object) -> None:
+        """Count one more of what is not left out, but worth a line."""
+        self.counts[what] += 1
+        self.firsts.setdefault(what, str(name))
 
     def notes(self) -> Iterator[str]:
         """Say it in one line for each reason, the most frequent first."""
-        for reason, count in self.counts.most_common():
-            yield f"left out {reason}: {count:,} (first: {self.firsts[reason]})"
+        for what, count in self.counts.most_common():
+            yield f"{what}: {count:,} (first: {self.firsts[what]})"
 
 
 @dataclass(slots=True)
@@ -56,5 +61,5 @@ class Gathered:
 
 
 def tidy(captions: Iterable[str]) -> tuple[str, ...]:
-    """Give the captions with single spaces, without the empty ones."""
-    return tuple(filter(None, (" ".join(caption.split()) for caption in captions)))
+    """Give the captions with single spaces and whole letters, without the empty ones."""
+    return tuple(filter(None, (" ".join(whole_letters(caption).split()) for caption in captions)))

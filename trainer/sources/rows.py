@@ -1,9 +1,9 @@
 """Rows: CSV, TSV, JSONL and Parquet files to rows of named cells, one at a time."""
 
-import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -13,12 +13,11 @@ from typing import Any
 from indexer.errors import PairsInvalid
 
 from .columns import SAMPLE_ROWS, Row, looks_like_image
+from .letters import OLD_ENCODING, NoText, read_letters
 from .records import LeftOut
 
 DELIMITERS = ",\t;|"
 LINES_MAX = 30  # of one cell; more come from a quote that is not closed
-HEAD_BYTES = 10_000  # no text has a zero byte, and other files have one soon
-OLD_ENCODING = "windows-1252"  # what spreadsheets write that do not write Unicode
 PARQUET_REMEDY = "Parquet files need pyarrow; to read them: pip install 'sightline[train]'"
 
 
@@ -49,26 +48,13 @@ def open_table(path: Path, left_out: LeftOut) -> Table:
 
 
 def _read_text(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Decode by the byte order mark, else as UTF-8, else as spreadsheets of old wrote."""
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return _decoded(path, content, "utf-16"), ()
-    if b"\0" in content[:HEAD_BYTES]:
-        raise PairsInvalid(path, "is no text; its name promises a table")
+    """Give the text, and what is to be told of how it was read."""
     try:
-        return content.decode("utf-8-sig"), ()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        note = f"not UTF-8 (line {line}): read as {OLD_ENCODING}; save it as UTF-8 if letters look wrong"
-        return _decoded(path, content, OLD_ENCODING), (note,)
-
-
-def _decoded(path: Path, content: bytes, encoding: str) -> str:
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise PairsInvalid(path, f"its letters are neither UTF-8 nor {encoding}; save it as UTF-8") from error
-    return text
+        found = read_letters(path.read_bytes())
+    except NoText as error:
+        raise PairsInvalid(path, f"{error}; its name promises a table, which wants UTF-8") from error
+    note = f"not UTF-8 (line {found.line}): read as {OLD_ENCODING}; save it as UTF-8 if letters look wrong"
+    return found.text, (note,) if found.is_old else ()
 
 
 def _check_not_empty(path: Path, text: str) -> None:
@@ -110,17 +96,65 @@ def _delimiter(text: str) -> str:
 
 def _cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Give each row's cells and first line; blank lines are no rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    if delimiter == "\t" and _has_a_row_a_line(text):
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        yield from (
+            (rows.line_num, [_unquoted(cell) for cell in row]) for row in rows if _says_something(row)
+        )
+    else:
+        yield from _quoted_cells(path, text, delimiter)
+
+
+def _has_a_row_a_line(text: str) -> bool:
+    """Tell whether every line has as many tabs as the first: no quoted cell then goes over several."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        return len({len(row) for row in rows if _says_something(row)}) == 1
+    except csv.Error:  # a cell of more than 131,072 letters
+        return False
+
+
+def _unquoted(cell: str) -> str:
+    """Take off the quotes around a whole cell; any others are its own, as in 5" and "big" dog."""
+    whole = re.fullmatch(r'"((?:[^"]|"")*)"', cell)
+    return whole[1].replace('""', '"') if whole else cell
+
+
+def _says_something(row: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in row)
+
+
+def _quoted_cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=delimiter)
     line = 1
     try:
         for row in reader:
-            if reader.line_num - line > LINES_MAX:
+            if reader.line_num > line and _has_swallowed_rows(
+                row, lines[line - 1 : reader.line_num], delimiter
+            ):
                 raise PairsInvalid(path, f'line {line}: a quote (") opens that does not close; double it: ""')
-            if any(cell.strip() for cell in row):
+            if _says_something(row):
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:  # a cell of more than 131,072 letters
         raise PairsInvalid(path, f"line {line}: no table, or a quote does not close ({error})") from error
+
+
+def _has_swallowed_rows(row: Sequence[str], lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether a row that goes over several lines has taken others for a part of its cell.
+
+    Such a cell is too long, or ends at a quote of another row, before its letters; or one of its lines has
+    an image in a column of its own.
+    """
+    if len(lines) - 1 > LINES_MAX:
+        return True
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return True
+    inner = (line.split(delimiter) for cell in row for line in cell.splitlines()[1:])
+    return any(len(cells) > 1 and any(map(looks_like_image, cells)) for cells in inner)
 
 
 def _named_rows(

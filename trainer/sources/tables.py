@@ -8,6 +8,7 @@ from indexer.errors import PairsInvalid
 from ..examples import ImagePlace
 from .columns import SAMPLE_ROWS, Columns, Row, choose_columns
 from .folders import classes_note
+from .places import expanded
 from .records import Gathered, LeftOut, Reading, tidy
 from .rows import open_table
 from .wording import class_captions
@@ -74,7 +75,7 @@ class _Images:
 
     def where(self, name: str) -> Path:
         """Give the place where a file is looked for."""
-        return self._folder / Path(name).expanduser()
+        return self._folder / expanded(Path(name))
 
     def find(self, name: str) -> Path | None:
         """Give the file's path; None when it is not there."""
@@ -84,6 +85,14 @@ class _Images:
 
     def _look(self, name: str) -> Path | None:
         path = self.where(name)
-        if "\\" in name and not path.is_file():  # written on Windows
+        if "\\" in name and not _is_file(path):  # written on Windows
             path = self.where(name.replace("\\", "/"))
-        return path if path.is_file() else None
+        return path if _is_file(path) else None
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether it is there; a name that the system does not take, too long for one, is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -3,6 +3,8 @@
 import re
 from functools import cache
 
+from .letters import whole_letters
+
 _NUMBERED = re.compile(r"^(?:0\d*[._\- ]+|\d+\.\s*)(?=\D)")  # "001.Black_footed_Albatross", "7. boats"
 
 _EMPTY_WORDS = frozenset(
@@ -15,7 +17,7 @@ _EMPTY_WORDS = frozenset(
 
 def readable(name: str) -> str:
     """Make words of a class or folder name: "001.Black_footed_Albatross" is "Black footed Albatross"."""
-    return " ".join(re.sub(r"[_\-+]+", " ", _NUMBERED.sub("", name)).split())
+    return " ".join(re.sub(r"[_\-+]+", " ", _NUMBERED.sub("", whole_letters(name))).split())
 
 
 def says_something(words: str) -> bool:

@@ -21,6 +21,7 @@ from indexer.records import Vectors
 from ..examples import Example
 from ..loop import CosineSchedule, make_optimizer
 from ..pacl import PatchEmbedder, pacl_loss, scores_of_all
+from .epochs import Epoch
 from .learning import CLIP_NORM
 from .positives import KeyTable
 from .settings import Settings
@@ -97,25 +98,18 @@ class _Lesson:
         self._keys = KeyTable(material.examples)
         self._first = np.cumsum([0, *(len(example.captions) for example in material.examples)])
         self._optimizer = make_optimizer([(head.parameters(), 1.0)], weight_decay=settings.weight_decay)
-        steps = settings.epochs * self._steps_per_epoch
+        self._epoch = Epoch.over(len(material.examples), settings.batch_size)
+        steps = settings.epochs * self._epoch.steps
         self._schedule = CosineSchedule(steps, round(settings.warmup * steps), settings.rate)
-
-    @property
-    def _batch_size(self) -> int:
-        return min(self._settings.batch_size, len(self._material.examples))
-
-    @property
-    def _steps_per_epoch(self) -> int:
-        return len(self._material.examples) // self._batch_size
 
     def epoch(self, epoch: int) -> float:
         """See every image once; the mean loss."""
         chance = np.random.default_rng((self._settings.seed, epoch))
         order = chance.permutation(len(self._material.examples))
-        size, losses = self._batch_size, []
-        for place in range(self._steps_per_epoch):
+        size, losses = self._epoch.size, []
+        for place in range(self._epoch.steps):
             rows = order[place * size : (place + 1) * size]
-            rate = self._schedule.rate((epoch - 1) * self._steps_per_epoch + place)
+            rate = self._schedule.rate((epoch - 1) * self._epoch.steps + place)
             losses.append(self._step(rows, rate, chance))
         mean = float(np.mean(losses))
         if not np.isfinite(mean):

@@ -22,10 +22,11 @@ from indexer.errors import EncoderError
 from indexer.records import Vectors
 
 from ..examples import Example
+from .epochs import Epoch
 from .images import Images
 from .positives import positives_of_all
 from .settings import Settings
-from .trainee import ENCODED_AT_ONCE, Trainee
+from .trainee import Trainee
 from .validation import Score, Validation
 
 MOMENTUM = 0.9
@@ -78,7 +79,7 @@ def learn_head(
     """Learn the maps from features encoded once; the best on validation are kept."""
     images = Images(examples, trainee.preprocessing)
     try:
-        image_vectors = torch.from_numpy(trainee.image_vectors(images.whole(ENCODED_AT_ONCE)))
+        image_vectors = torch.from_numpy(trainee.image_vectors(images.whole(trainee.encoded_at_once)))
     finally:
         images.close()
     texts = [text for example in examples for text in example.captions]
@@ -122,8 +123,8 @@ def _learn(
 
 def _batches(count: int, settings: Settings, epoch: int) -> list[NDArray[np.int64]]:
     order = np.random.default_rng((settings.seed, 0, epoch)).permutation(count)
-    size = min(settings.batch_size, count)
-    return [order[start : start + size] for start in range(0, count - size + 1, size)]
+    shared = Epoch.over(count, settings.batch_size)
+    return [order[step * shared.size :][: shared.size] for step in range(shared.steps)]
 
 
 def _step(

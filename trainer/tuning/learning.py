@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from indexer.encoders.openclip import is_out_of_memory
 from indexer.errors import EncoderError, TrainingFailed
 
 from ..checkpoint import Progress, load_state, save_state
@@ -20,9 +19,11 @@ from ..examples import Example
 from ..learner import LOG_SCALE_MAX, has_fast_bfloat16
 from ..loop import CosineSchedule, make_optimizer
 from .accumulation import backward
+from .epochs import Epoch
 from .folder import RunFolder
 from .images import Crops, Images
 from .lora import add_low_rank
+from .memory import memory_told
 from .positives import KeyTable
 from .processes import Process
 from .settings import LossName, Method, Settings
@@ -92,15 +93,18 @@ class Learning:
         self._saved_at = time.monotonic()
 
     @property
+    def _epoch(self) -> Epoch:
+        return Epoch.over(len(self._examples), self.settings.batch_size, processes=self._process.count)
+
+    @property
     def batch_size(self) -> int:
-        """Give the images of a batch: as many as asked for, if there are, and as many of each process."""
-        size = min(self.settings.batch_size, len(self._examples))
-        return max(self._process.count, size - size % self._process.count)
+        """Give the images of a batch: as many in each, and as many of each process."""
+        return self._epoch.size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Count an epoch's batches; what is over waits for another epoch, which has another order."""
-        return max(1, len(self._examples) // self.batch_size)
+        """Count an epoch's batches."""
+        return self._epoch.steps
 
     @property
     def steps(self) -> int:
@@ -118,6 +122,8 @@ class Learning:
         return self.state
 
     def _run(self) -> None:
+        if self._has_ended():
+            return  # killed while it was measured, or saved
         for pixels, rows, step in self._batches():
             began = time.perf_counter()
             loss = self._guarded_step(pixels, rows, step)
@@ -139,6 +145,7 @@ class Learning:
             trainee.prepare_sigmoid()
         if settings.recompute:
             trainee.model.set_grad_checkpointing(True)
+        torch.manual_seed(settings.seed)  # of what is added, and of dropout: the same in all processes
         if settings.method is Method.LORA:
             add_low_rank(trainee.model, settings.lora_rank)
             for parameter in trainee.temperature:
@@ -159,12 +166,8 @@ class Learning:
     # -- a step ----------------------------------------------------------------------------------
 
     def _guarded_step(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], step: int) -> float:
-        try:
+        with memory_told(self._memory_advice):
             loss = float(self._step(pixels, rows, step))
-        except (RuntimeError, MemoryError) as error:
-            if isinstance(error, MemoryError) or is_out_of_memory(error):
-                raise TrainingFailed(self._memory_advice()) from error
-            raise
         if not math.isfinite(loss):
             raise self._diverged(step)
         return loss
@@ -216,8 +219,8 @@ class Learning:
     def _memory_advice(self) -> str:
         now = self.settings.micro_batch or self.batch_size // self._process.count
         return (
-            f"no memory for {now} images at once; the same batch of {self.batch_size} fits in pieces: "
-            f"--micro-batch {max(1, now // 2)}, or with --recompute"
+            f"no memory for {now} images at once; the same batch of {self.batch_size} fits in pieces: go on "
+            f"with --resume --micro-batch {max(1, now // 2)}, or with --resume --recompute"
         )
 
     # -- the data --------------------------------------------------------------------------------
@@ -260,6 +263,10 @@ class Learning:
     def _has_stalled(self, epoch: int) -> bool:
         return epoch - self.state.best_epoch >= self.settings.patience
 
+    def _has_ended(self) -> bool:
+        epochs, over = divmod(self.state.progress.step, self.steps_per_epoch)
+        return epochs > 0 and over == 0 and self._has_stalled(epochs)
+
     def _count(self, images: int, seconds: float) -> None:
         done = self.state.progress
         self.state.progress = replace(
@@ -300,6 +307,7 @@ class Learning:
     def resume(self) -> None:
         """Go back to the last checkpoint."""
         if not self.folder.checkpoint.exists():
+            self._cut_log()
             return  # killed before the first: from the beginning
         kept = load_state(self.folder.checkpoint)
         self.trainee.model.load_state_dict(kept["model"])
@@ -312,7 +320,11 @@ class Learning:
             kept["best_epoch"],
             _score(kept["last"]),
         )
-        self.folder.cut_log(self.state.progress.step)
+        self._cut_log()
+
+    def _cut_log(self) -> None:
+        if self._process.is_first:
+            self.folder.cut_log(self.state.progress.step)
 
     def _as_dict(self) -> dict[str, Any]:
         state, done = self.state, self.state.progress

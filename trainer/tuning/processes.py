@@ -40,6 +40,9 @@ class Process:
 @contextmanager
 def joined(device: torch.device) -> Iterator[Process]:
     """Join the others that torchrun has started, if it has."""
+    if device.type == "cuda":
+        # Random states and what `agree` sends name no device: they would be those of the first GPU.
+        torch.cuda.set_device(device)
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Process()

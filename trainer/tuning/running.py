@@ -30,10 +30,11 @@ from .lora import merge
 from .patch_heads import PatchHeadTraining
 from .processes import Process, joined, local_device
 from .scratch import read_configuration
-from .settings import LossName, Method, Settings, default_settings
+from .settings import FOR_MEMORY, MEASURED_ON_GENERAL, LossName, Method, Settings, default_settings
 from .trainee import ENCODED_AT_ONCE, Trainee
 from .validation import Score, Validation
 
+BY_GRADIENT = frozenset([Method.FULL, Method.LORA, Method.SCRATCH])  # a batch is shared by all processes
 PROBE_FILE = "probe.npz"
 Notify = Callable[[str], None]
 
@@ -111,15 +112,15 @@ def _tune(
     folder = RunFolder(request.folder)
     trainee, settings = _begin(request, notify)
     trainee.to(device)
+    trainee.encoded_at_once = min(ENCODED_AT_ONCE, settings.micro_batch or ENCODED_AT_ONCE)
     if process.is_first:
         folder.begin(_description(request, settings), resume=request.resume)
         if request.source is not None:
             write_pairs(folder.pairs, request.source, (request.train, request.validation))
     with ExitStack() as stack:
         validation = stack.enter_context(closing(_held_out(request.validation, trainee)))
-        general = (
-            stack.enter_context(closing(_held_out(request.general, trainee))) if request.general else None
-        )
+        is_general = bool(request.general) and settings.method in MEASURED_ON_GENERAL
+        general = stack.enter_context(closing(_held_out(request.general, trainee))) if is_general else None
         summary = _Job(request, settings, trainee, validation, general, folder, process).run(watch)
     if not process.is_first or summary is None:
         return None
@@ -145,7 +146,7 @@ def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
             raise PairsInvalid(
                 request.folder, "the run began with other pairs; give the same ones, and the same --val-share"
             )
-        settings = Settings.from_dict(begun["settings"])
+        settings = replace(Settings.from_dict(begun["settings"]), **_for_memory(request.asked))
         return _trainee(request, settings.seed, notify), settings
     trainee = _trainee(request, int(request.asked.get("seed") or 0), notify)
     own = read_configuration(request.model).get("settings", {}) if request.method is Method.SCRATCH else {}
@@ -156,11 +157,16 @@ def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
 def _check_is_the_same(asked: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
     """Refuse other settings than a run began with: half of it would have been learned by each."""
     for name, value in asked.items():
-        if value is not None and begun.get(name) != value:
+        if value is not None and begun.get(name) != value and name not in FOR_MEMORY:
             raise UsageError(
                 f"the run began with {name.replace('_', ' ')} {begun.get(name)}, not {value}; leave that "
                 "option out to go on, or begin another run"
             )
+
+
+def _for_memory(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings that may change on the way, as a run must that has found too little memory."""
+    return {name: asked[name] for name in FOR_MEMORY if asked.get(name) is not None}
 
 
 def _trainee(request: Request, seed: int, notify: Notify) -> Trainee:
@@ -204,6 +210,8 @@ class _Job:
     process: Process
 
     def run(self, watch: Watch) -> Summary | None:
+        if self.settings.method not in BY_GRADIENT and not self.process.is_first:
+            return None  # of several processes the first works alone
         if self.settings.method is Method.HEAD:
             return self._head(watch)
         if self.settings.method is Method.PROBE:
@@ -242,6 +250,7 @@ class _Job:
         return blends
 
     def _head(self, watch: Watch) -> Summary:
+        self.folder.cut_log(0)  # a resumed run begins anew
         before = self._measure()
         tell = self._epoch_teller(watch)
         found = learn_head(self.trainee, self.settings, self.request.train, self.validation, tell)
@@ -261,10 +270,8 @@ class _Job:
 
         return tell
 
-    def _patch_head(self, watch: Watch) -> Summary | None:
-        """Learn a head for the patches; the towers stay. Of several processes the first works alone."""
-        if not self.process.is_first:
-            return None
+    def _patch_head(self, watch: Watch) -> Summary:
+        """Learn a head for the patches; the towers stay."""
         request, settings, path = self.request, self.settings, self.folder.path
         training = PatchHeadTraining(self.trainee, request.model, settings, request.train, path)
         self.folder.cut_log(0)  # the patches are kept for `resume`, the steps are done again
@@ -328,7 +335,7 @@ class _Job:
     def _fit_probe(self, classes: list[str]) -> LinearProbe:
         learned = tuple(example for example in self.request.train if example.label is not None)
         with closing(Images(learned, self.trainee.preprocessing)) as images:
-            vectors = self.trainee.image_vectors(images.whole(ENCODED_AT_ONCE))
+            vectors = self.trainee.image_vectors(images.whole(self.trainee.encoded_at_once))
         return train_probe(vectors, _labels(learned, classes), len(classes), seed=self.settings.seed)
 
     def _by_probe(self, classes: list[str], probe: LinearProbe) -> float:

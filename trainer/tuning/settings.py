@@ -16,6 +16,11 @@ class Method(StrEnum):
     PACL = "pacl"  # a head that makes patches speak
 
 
+# What they leave has a score before and after that general pairs can compare: the others begin with nothing,
+# or leave the vectors of whole images as they are.
+MEASURED_ON_GENERAL = frozenset([Method.FULL, Method.LORA, Method.HEAD])
+
+
 class LossName(StrEnum):
     """How image and text are drawn together."""
 
@@ -25,12 +30,15 @@ class LossName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that decides what a run computes: equal settings and pairs give equal weights on a CPU."""
+    """All that decides what a run computes: equal settings and pairs give equal weights on a CPU.
+
+    `micro_batch` and `recompute` alone (`FOR_MEMORY`) leave the gradient as it is.
+    """
 
     method: Method
     loss: LossName = LossName.SOFTMAX
     epochs: int = 10
-    batch_size: int = 256  # images contrasted with one another
+    batch_size: int = 256  # images contrasted with one another, at most
     micro_batch: int | None = None  # images computed at once; None: the whole batch
     rate: float = 1e-5  # the highest learning rate
     weight_decay: float = 0.1
@@ -56,6 +64,8 @@ class Settings:
             raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         return cls(**{**values, "method": Method(values["method"]), "loss": LossName(values["loss"])})
 
+
+FOR_MEMORY = frozenset(["micro_batch", "recompute"])
 
 HEAD_BELOW, FULL_FROM = 300, 5_000  # images
 

@@ -32,11 +32,12 @@ from indexer.records import Preprocessing, Vectors
 from ..learner import LOG_SCALE_MAX
 from ..losses import sigmoid_contrastive, weighted_contrastive
 from ..vocabulary import learn_vocabulary
+from .memory import memory_told
 from .settings import LossName
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 SIGMOID_SCALE, SIGMOID_BIAS = 10.0, -10.0  # where SigLIP begins (arXiv 2303.15343, section 3.2)
-ENCODED_AT_ONCE = 128
+ENCODED_AT_ONCE = 128  # images or texts, where nothing is learned from them
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Trainee(nn.Module):
         self._tokenizer_files = tokenizer_files  # by name; none where open_clip brings its own
         self.tower = ImageTower(model, preprocessing, torch.float32)
         self.precision = torch.float32
+        self.encoded_at_once = ENCODED_AT_ONCE
 
     @classmethod
     def load(cls, name: str, notify: Callable[[str], None]) -> Self:
@@ -169,19 +171,30 @@ class Trainee(nn.Module):
 
     @torch.no_grad()
     def image_vectors(self, batches: Iterator[PixelBatch]) -> Vectors:
-        """Encode many images as users will have them encoded; (n, dim) float32 unit rows."""
-        with self._evaluating():
+        """Encode many images as users will have them encoded; (n, dim) float32 unit rows.
+
+        Raises TrainingFailed where memory does not suffice.
+        """
+        with self._evaluating(), memory_told(self._memory_advice):
             return torch.cat([self.encode_pixels(batch).cpu() for batch in batches]).numpy()
 
     @torch.no_grad()
     def text_vectors(self, texts: Sequence[str]) -> Vectors:
-        """Encode many texts; (n, dim) float32 unit rows."""
-        with self._evaluating():
+        """Encode many texts; (n, dim) float32 unit rows. Raises TrainingFailed as `image_vectors` does."""
+        size = self.encoded_at_once
+        with self._evaluating(), memory_told(self._memory_advice):
             parts = [
-                self.encode_ids(self.tokenizer.ids(texts[start : start + ENCODED_AT_ONCE])).cpu()
-                for start in range(0, len(texts), ENCODED_AT_ONCE)
+                self.encode_ids(self.tokenizer.ids(texts[start : start + size])).cpu()
+                for start in range(0, len(texts), size)
             ]
         return torch.cat(parts).numpy()
+
+    def _memory_advice(self) -> str:
+        now = self.encoded_at_once
+        return (
+            f"no memory to encode {now} images at once, as where a model is measured; go on with "
+            f"--resume --micro-batch {max(1, now // 2)}"
+        )
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from indexer.records import Vectors
 from ..examples import Example
 from ..metrics import Answers, Links, ask, link, ranked
 from .images import Images
-from .trainee import ENCODED_AT_ONCE, Trainee
+from .trainee import Trainee
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Validation:
 
     def vectors(self, trainee: Trainee) -> tuple[Vectors, Vectors]:
         """Encode all; (images, texts)."""
-        images = trainee.image_vectors(self._images.whole(ENCODED_AT_ONCE))
+        images = trainee.image_vectors(self._images.whole(trainee.encoded_at_once))
         return images, trainee.text_vectors(self.texts)
 
     def score(self, trainee: Trainee) -> Score:

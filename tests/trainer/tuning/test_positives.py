@@ -1,5 +1,6 @@
 """Pairs of one image, of one text or of one class are no negatives of each other."""
 
+import pytest
 import torch
 
 from trainer.examples import Example, ImagePlace
@@ -28,6 +29,34 @@ def test_each_image_belongs_to_its_own_text() -> None:
 
 def test_equal_texts_are_positives_whatever_their_case_and_stops() -> None:
     assert positives(example("0", "A dog."), example("1", "a  dog")) == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("เสือ", "เสื้อ"), ("काला घोड़ा", "कील घोड़ा"), ("chord C#", "chord C"), ("-5 °C", "5 °C"), ("😀", "🚗")],
+)
+def test_marks_and_symbols_tell_texts_apart(one: str, other: str) -> None:
+    assert positives(example("0", one), example("1", other)) == [[1, 0], [0, 1]]
+
+
+def test_a_text_is_a_positive_of_every_image_that_has_it_whichever_was_drawn() -> None:
+    from dataclasses import replace
+
+    first = replace(example("0", ""), captions=("a brown dog", "a dog"))
+    second = replace(example("1", ""), captions=("a dog", "a dog on grass"))
+    keys = KeyTable([first, second]).keys([0, 1], [first, second], ["a brown dog", "a dog"])
+    assert keys.positive().tolist() == [[1, 1], [0, 1]]
+
+
+def test_what_is_said_of_a_copy_is_no_negative_of_the_photo() -> None:
+    from dataclasses import replace
+
+    photo, copy = (
+        replace(example(name, text), photo="p") for name, text in (("0", "a dog"), ("1", "a terrier"))
+    )
+    other = example("2", "a terrier")
+    keys = KeyTable([photo, copy, other]).keys([0, 2], [photo, other], ["a dog", "a terrier"])
+    assert keys.positive().tolist() == [[1, 1], [0, 1]]
 
 
 def test_two_texts_of_one_image_are_positives() -> None:

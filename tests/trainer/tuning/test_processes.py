@@ -1,9 +1,14 @@
 """A process trains on the device that was chosen, and under torchrun on a GPU of its own."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from trainer.tuning.processes import Process, local_device
+from trainer.tuning.processes import Process, joined, local_device
 
 
 @pytest.mark.parametrize("chosen", ["cpu", "cuda:1"])
@@ -18,7 +23,59 @@ def test_under_torchrun_each_process_has_its_gpu(monkeypatch: pytest.MonkeyPatch
     assert local_device("cpu") == torch.device("cpu")
 
 
+def test_the_chosen_gpu_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for name in ("cpu", "cuda:1"):
+        with joined(torch.device(name)):
+            pass
+    assert chosen == [torch.device("cuda", 1)]
+
+
 def test_the_parts_of_a_batch_are_of_one_size_and_do_not_overlap() -> None:
     rows = list(range(12))
     parts = [rows[Process(rank, 3).own(12)] for rank in range(3)]
     assert [row for part in parts for row in part] == rows
+
+
+WORKER = """
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.trainer.tuning.models import draw_pairs, tiny_trainee
+from trainer.tuning.folder import RunFolder
+from trainer.tuning.images import Images
+from trainer.tuning.learning import Learning
+from trainer.tuning.processes import joined
+from trainer.tuning.settings import Method, Settings
+from trainer.tuning.validation import Validation
+
+class Told(Learning):
+    def _load_best(self):  # which would give all of them the first one's
+        torch.save(self.trainee.model.state_dict(), folder / f"{process.rank}.pt")
+
+torch.set_num_threads(1)
+with joined(torch.device("cpu")) as process:
+    folder = Path(sys.argv[1])
+    trainee = tiny_trainee()
+    pairs = draw_pairs(folder / f"drawn{process.rank}")
+    settings = Settings(Method.LORA, epochs=2, batch_size=32, rate=2e-3, precision="float32")
+    validation = Validation(pairs, Images(pairs, trainee.preprocessing))
+    torch.manual_seed(100 + process.rank)  # as processes that start are: each of its own
+    Told(trainee, settings, pairs, validation, RunFolder(folder), process, lambda _: None).run()
+    validation.close()
+"""
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_end_with_the_same_additions(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    here = str(Path(__file__).parents[3])
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    subprocess.run(
+        [*run, str(tmp_path / "worker.py"), str(tmp_path), here], check=True, env=environment, cwd=here
+    )
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from indexer.encoders.base import PixelBatch
 from indexer.encoders.loading import load_encoder
 from indexer.errors import PairsInvalid, TrainingFailed, UsageError
-from trainer.examples import Example
+from trainer.examples import Example, ImagePlace
 from trainer.tuning.learning import Moment
 from trainer.tuning.running import Request, Summary, tune
 from trainer.tuning.settings import Method
+from trainer.tuning.trainee import Trainee
 
 from .models import CONFIG, draw_pairs
 
@@ -99,18 +101,64 @@ def killed(asked: Request, step: int = 1) -> Request:
     return asked
 
 
+def begun_request(
+    method: Method, config: str, pairs: tuple[Example, ...], folder: Path, **asked: Any
+) -> Request:
+    """Ask for a run of any method; what it begins from is made where it needs something."""
+    asked = {"epochs": 4, "batch_size": 16, "blend": False} | asked
+    if method is Method.SCRATCH:
+        return request(config, pairs, folder / "whole", **asked)
+    done(request(config, pairs, folder / "base", epochs=1))
+    return replace(request(str(folder / "base"), pairs, folder / "whole", **asked), method=method)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    some, others = weights(one), weights(other)
+    assert some.keys() == others.keys()
+    assert [name for name, tensor in some.items() if not torch.equal(tensor, others[name])] == []
+
+
+BY_GRADIENT = pytest.mark.parametrize("method", [Method.SCRATCH, Method.FULL, Method.LORA])
+
+
 @pytest.mark.timeout(300)
+@BY_GRADIENT
+def test_equal_settings_give_equal_weights(
+    method: Method, config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = begun_request(method, config, pairs, tmp_path)
+    done(asked)
+    done(replace(asked, folder=tmp_path / "again"))
+    assert_same_weights(tmp_path / "whole", tmp_path / "again")
+
+
+@pytest.mark.timeout(300)
+@BY_GRADIENT
 def test_a_killed_run_goes_on_bit_for_bit(
-    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: Method,
+    config: str,
+    pairs: tuple[Example, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("trainer.tuning.learning.CHECKPOINT_SECONDS", 0.0)
-    asked = request(config, pairs, tmp_path / "whole", epochs=4, batch_size=16)
+    asked = begun_request(method, config, pairs, tmp_path)
     done(asked)
 
     broken = killed(replace(asked, folder=tmp_path / "broken"), step=7)
     done(replace(broken, resume=True))
-    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
-    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.timeout(300)
+def test_a_run_killed_before_its_first_checkpoint_begins_again_as_it_did(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = begun_request(Method.LORA, config, pairs, tmp_path)
+    done(asked)
+    broken = killed(replace(asked, folder=tmp_path / "broken"), step=6)
+    done(replace(broken, resume=True))
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
 def test_a_run_does_not_go_on_with_other_pairs(
@@ -127,6 +175,55 @@ def test_a_run_does_not_go_on_with_other_settings(
     asked = killed(request(config, pairs, tmp_path / "run", epochs=1))
     with pytest.raises(UsageError, match="began with epochs 1, not 2"):
         tune(replace(asked, asked={**asked.asked, "epochs": 2}, resume=True))
+
+
+def epochs_logged(folder: Path) -> list[int]:
+    logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["epoch"] for line in logged if "epoch" in line]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_was_killed_after_its_early_end_learns_no_more(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    # At this rate nothing is ever gained, so that the second epoch is the last.
+    asked = begun_request(Method.FULL, config, pairs, tmp_path, epochs=30, patience=1, rate=1e-12)
+    whole = done(asked)
+    broken = replace(asked, folder=tmp_path / "broken")
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("trainer.tuning.running._Job._finish", die)
+        tune(broken)
+    resumed = done(replace(broken, resume=True))
+    assert epochs_logged(broken.folder) == epochs_logged(asked.folder) == [1, 2]
+    assert resumed.epochs == whole.epochs
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("method", [Method.SCRATCH, Method.HEAD])
+def test_a_run_that_begins_anew_begins_its_log_anew(
+    method: Method, config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = begun_request(method, config, pairs, tmp_path, epochs=3, batch_size=64)
+    done(replace(killed(asked, step=3), resume=True))
+    assert epochs_logged(asked.folder) == [1, 2, 3]
+
+
+def test_a_run_goes_on_with_less_memory(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=1))
+    done(replace(asked, asked={"micro_batch": 32, "recompute": True}, resume=True))
+    told = json.loads((tmp_path / "run/run.json").read_text())["settings"]
+    assert (told["micro_batch"], told["recompute"]) == (32, True)
+
+
+def test_a_new_model_is_not_measured_on_what_could_be_forgotten(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    gone = (Example(ImagePlace(tmp_path / "gone.jpg"), ("a dog",)),)
+    asked = replace(request(config, pairs, tmp_path / "run", epochs=1), general=gone)
+    assert done(asked).general is None
 
 
 def test_a_run_that_has_ended_does_not_begin_anew(
@@ -155,6 +252,20 @@ def test_a_loss_that_is_no_number_stops_the_run(
     asked = request(config, pairs, tmp_path / "run", epochs=40, rate=1e30)
     with pytest.raises(TrainingFailed, match="--rate"):
         tune(asked)
+
+
+def test_an_epoch_sees_more_images_than_fill_a_batch(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    moments: list[Moment] = []
+    asked = request(config, pairs[:45], tmp_path / "run", epochs=2, batch_size=32)
+    done(asked, watch=moments.append)
+    assert [(moment.step, moment.steps, moment.epoch) for moment in moments] == [
+        (1, 4, 1),
+        (2, 4, 1),
+        (3, 4, 2),
+        (4, 4, 2),
+    ]
 
 
 @pytest.mark.parametrize("method", [Method.FULL, Method.LORA, Method.HEAD])
@@ -187,6 +298,33 @@ def test_no_memory_names_the_pieces_that_would_fit(
     monkeypatch.setattr("trainer.tuning.learning.backward", refuse)
     with pytest.raises(TrainingFailed, match="--micro-batch 32"):
         tune(request(config, pairs, tmp_path / "run", epochs=1))
+
+
+def refuse_more_than(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a small card."""
+    encode = Trainee.encode_pixels
+
+    def refuse(self: Trainee, pixels: PixelBatch) -> torch.Tensor:
+        if len(pixels) > count:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return encode(self, pixels)
+
+    monkeypatch.setattr(Trainee, "encode_pixels", refuse)
+
+
+def test_what_is_learned_from_in_pieces_is_validated_in_pieces(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_more_than(8, monkeypatch)
+    done(request(config, pairs, tmp_path / "run", epochs=1, micro_batch=8))
+
+
+def test_no_memory_to_validate_names_the_pieces_that_would_fit(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_more_than(16, monkeypatch)
+    with pytest.raises(TrainingFailed, match="--resume --micro-batch 64"):
+        tune(request(config, pairs, tmp_path / "run", epochs=1, batch_size=16))
 
 
 def test_two_pairs_are_enough_to_run(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
