@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from . import raw
-from .colours import to_rgb, to_scalable
+from .colours import ALPHA_MODES, to_rgb, to_scalable
 from .fingerprint import ExifFacts, pixel_hash, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_other, extension, sniff
 
@@ -27,6 +27,7 @@ MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling d
 SEEN_SIDE: Final = 256  # samples a side are enough to judge that
 SEEN_MIN: Final = 0.05  # of the rows; below this a damaged image shows nothing a person would look for
 
+CHANNELS_HEAD_BYTES: Final = 4096  # the boxes that tell of a picture's depth stand before its data
 PIXELS_HASHED_MAX: Final = 50_000_000  # whole in RGB beside what the decoder holds, within a worker's memory
 
 # Deflate packs 1,032 to 1 at most, of 8 pixels to a byte at most; these formats have nothing stronger.
@@ -96,6 +97,65 @@ def open_upright(
     if kind is None:
         raise Undecodable(f"not an image: {describe_other(head)}" if head else "the file is empty")
     return _open_or_rescue(request, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What a file's picture has beside eight bits each of red, green and blue."""
+
+    deep: bool = False  # more than eight bits
+    transparent: bool = False  # somewhere
+
+
+def read_channels(path: Path) -> Channels:
+    """Tell what RGB does not hold of a file's first picture, RAW aside; decodes only what has transparency.
+
+    Of JPEG 2000 and AVIF, which Pillow gives with eight bits, the header tells. Raises Undecodable.
+    """
+    request = _Request(path, None, MAX_MEGAPIXELS, hash_pixels=False)
+    kind = sniff(request.head)
+    if kind is None:
+        raise Undecodable(f"not an image: {describe_other(request.head)}")
+    with _pillow_settings(request, lenient=True), _quiet(kind):
+        try:
+            with Image.open(path, formats=_formats(kind)) as opened:
+                request.check_size(*opened.size)
+                is_deep = _is_deep(opened) or _tells_depth(opened) or _header_tells_depth(path, kind)
+                return Channels(is_deep, _is_transparent(opened))
+        except (Undecodable, MemoryError):
+            raise
+        except Exception as error:  # see _open_or_rescue
+            raise Undecodable(_describe_damage(error, request, kind)) from error
+
+
+def _tells_depth(image: ImageFile.ImageFile) -> bool:
+    """Tell whether an image that is not loaded has more shades by its mode, or by what its plugin tells."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return True
+    # What a PPM calls white stands beside its mode.
+    levels = [tile.args[1] for tile in image.tile if image.format == "PPM" and isinstance(tile.args, tuple)]
+    return bool(image.info.get("bit_depth", 8) > 8 or any(isinstance(m, int) and m > 255 for m in levels))
+
+
+def _header_tells_depth(path: Path, kind: str) -> bool:
+    if kind not in ("JPEG2000", "AVIF"):
+        return False
+    with path.open("rb") as file:
+        head = file.read(CHANNELS_HEAD_BYTES)
+    box, after, bits = (b"ihdr", 10, 0x78) if kind == "JPEG2000" else (b"av1C", 2, 0x40)
+    at = head.find(box) + len(box) + after
+    # JPEG 2000 tells the bits less one, with a sign in front; AVIF whether there are more than eight.
+    return box in head and at < len(head) and bool(head[at] & bits)
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if image.mode in ALPHA_MODES:
+        alpha = image.getchannel(image.getbands()[-1])
+    elif "transparency" in image.info:
+        alpha = image.convert("RGBA").getchannel("A")
+    else:
+        return False
+    return alpha.getextrema() != (255, 255)
 
 
 def open_later_pictures(path: Path, *, most: int, enough: int) -> list[Image.Image]:
@@ -216,7 +276,7 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
             # HEIC gives its thumbnail if that is large enough, JPEG decodes at 1/2, 1/4 or 1/8.
             opened.draft(None, (request.enough, request.enough))
         drafted = opened.size != full_size
-        is_deep = any(";16" in str(tile[3]) for tile in opened.tile if len(tile) > 3)
+        is_deep = _is_deep(opened)
         Image.MAX_IMAGE_PIXELS = int(request.max_megapixels * 1e6)  # for images inside, as in an ICO
         opened.load()
         if not drafted:
@@ -237,6 +297,11 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
             upright = whole = upright.copy()
         is_single = getattr(opened, "n_frames", 1) == 1
         return upright, replace(facts, pixel_hash=pixel_hash(whole) if is_single else None)
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Tell whether an image that is not loaded has words for bytes, of which Pillow drops half."""
+    return any(";16" in str(tile[3]) for tile in image.tile if len(tile) > 3)
 
 
 def _is_all_in_rgb(image: Image.Image) -> bool:

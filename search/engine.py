@@ -13,6 +13,7 @@ from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
 
 from .encoding import Encoding, LoadEncoder, begin_encoding, load_for_query
+from .places import place_of
 from .query import Query, mix
 from .rank import (
     CROWD_IMAGES_MIN,
@@ -56,7 +57,7 @@ def search(
             reader.nearest(stored, _any_vector(stored.card.dimension), k=1)
         encoded = encoding.result.result()
         mixed = mix(encoded, sample)
-        filters = _leave_out(filters or Filters(), encoded.example_hashes)
+        filters = _leave_out(_placed(reader, filters or Filters()), encoded.example_hashes)
         neighbours = reader.nearest(stored, mixed.vector[None], k=limit, filters=filters)[0]
         hits: list[Hit] = []
         if neighbours:
@@ -109,6 +110,13 @@ def _is_above(hit: Hit, min_score: float | None, min_relevance: float | None) ->
 
 def _is_relevant(hit: Hit) -> bool:
     return hit.relevance >= RELEVANCE_MIN
+
+
+def _placed(reader: LibraryReader, filters: Filters) -> Filters:
+    """Name the folder as the library knows it."""
+    if filters.folder is None:
+        return filters
+    return dataclasses.replace(filters, folder=place_of(reader, filters.folder))
 
 
 def _leave_out(filters: Filters, hashes: frozenset[bytes]) -> Filters:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import UsageError
 from ..store.names import absolute
 from . import linking, moving, trash
-from .checks import Examined, Kept, examine, same_entry, verify, verify_keeper, words
+from .checks import Examined, Kept, Standing, examine, same_entry, verify, verify_keeper, words
 from .journal import Entry, Journal, acting
 from .records import Action, Outcome, Refused, Removal, Result
 from .sidecars import Sidecars, renamed
@@ -96,6 +96,7 @@ class _Work:
         self._links = {} if action.links else linking.by_target(leading)
         self._journal: Journal | None = None
         self._entries = 0
+        self._names_left: dict[tuple[int, int], int] = {}  # of files with several, of which some are gone
         self._sidecars, self._kept_sidecars = Sidecars(), Sidecars()
 
     def close(self) -> None:
@@ -200,8 +201,18 @@ class _Work:
             raise Refused(reason) from problem
         self._journal.finish(entry.number, place)
         size = pair.file.standing.size
-        freed = size if pair.file.standing.links == 1 else 0
+        freed = size if self._is_last_name(pair.file.standing) else 0
         return Outcome(entry.path, Result.DONE, place=place, size=size, bytes_freed=freed)
+
+    def _is_last_name(self, gone: Standing) -> bool:
+        """Count a name of a file as gone; tell whether it was the last.
+
+        By the count of names when the first went: in the trash a file keeps the names that went before.
+        """
+        left = self._names_left.pop(gone.identity, gone.links) - 1
+        if left:
+            self._names_left[gone.identity] = left
+        return not left
 
     def _with_sidecars(self, done: Outcome, entry: Entry, sidecars: list[Path]) -> Outcome:
         for sidecar in sidecars:

@@ -16,33 +16,40 @@ class Sidecars:
     """Knows the names of one folder at a time, since reports go folder by folder."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._xmp: dict[str, list[str]] = {}  # by the name without .xmp, as it is
-        self._owners: dict[str, list[str]] = {}  # by the stem, in lower case
+        self._names: Names | None = None
 
     def of(self, image: Path) -> list[Path]:
         """Give `photo.jpg.xmp`, and `photo.xmp` unless another image or film has that stem."""
-        self._list(image.parent)
-        names = list(self._xmp.get(image.name, ()))
-        if not self._is_shared(image):
-            names += self._xmp.get(image.stem, ())
-        return [image.with_name(name) for name in names if _is_plain(image.with_name(name))]
+        if self._names is None or self._names.folder != image.parent:
+            self._names = Names(image.parent)
+        return self._names.sidecars_of(image.name)
 
-    def _is_shared(self, image: Path) -> bool:
-        others = (name for name in self._owners.get(image.stem.casefold(), ()) if name != image.name)
-        return any(os.path.lexists(image.with_name(name)) for name in others)
 
-    def _list(self, folder: Path) -> None:
-        if folder == self._folder:
-            return
-        xmp, owners = defaultdict(list), defaultdict(list)
+class Names:
+    """The names in one folder that matter, as they were when it was listed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._xmp: dict[str, list[str]] = defaultdict(list)  # by the name without .xmp, as it is
+        self._owners: dict[str, list[str]] = defaultdict(list)  # by the stem, in lower case
         with suppress(OSError):
             for name in os.listdir(folder):  # noqa: PTH208 a Path for each costs more
                 if extension(name) == "xmp":
-                    xmp[Path(name).stem].append(name)
+                    self._xmp[Path(name).stem].append(name)
                 elif extension(name) in OWNERS:
-                    owners[Path(name).stem.casefold()].append(name)
-        self._folder, self._xmp, self._owners = folder, xmp, owners
+                    self._owners[Path(name).stem.casefold()].append(name)
+
+    def sidecars_of(self, image: str) -> list[Path]:
+        """Give those of an image in this folder that are there."""
+        stem = Path(image).stem
+        names = list(self._xmp.get(image, ()))
+        if stem in self._xmp and not self._is_shared(image, stem):
+            names += self._xmp[stem]
+        return [self.folder / name for name in names if _is_plain(self.folder / name)]
+
+    def _is_shared(self, image: str, stem: str) -> bool:
+        others = (name for name in self._owners.get(stem.casefold(), ()) if name != image)
+        return any(os.path.lexists(self.folder / name) for name in others)
 
 
 def renamed(sidecar: str, image: str, new_image: str) -> str:

@@ -6,7 +6,7 @@ gives a type of its own (schema.py) is converted here: paths, moments, JSON.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 from sqlite3 import Connection
@@ -22,6 +22,8 @@ from .records import Filters, StoredEncoder, StoredImage
 
 ROWS_AT_ONCE = 4096  # vectors held while streaming: 4 MB at 512 dimensions
 _PARAMETERS_AT_ONCE = 500
+_EPOCH = datetime(1970, 1, 1)
+_MOST_NANOSECONDS = 2**63 - 1 - 999  # a comparison adds what a microsecond is short of the next
 _Item = TypeVar("_Item")
 
 _ORPHANS = "SELECT id FROM content WHERE orphaned_at IS NOT NULL"
@@ -346,14 +348,23 @@ def _at_or_below(root_id: int, path: str) -> Condition:
 
 def _taken(moment: datetime, *, later: bool) -> Condition:
     # Cameras tell local time without a zone; a file's time is put beside it by this machine's zone.
-    year = min(max(moment.year, 1970), 2261)  # what 64 bits of nanoseconds and all systems can tell
-    nanoseconds = round(moment.replace(year=year).timestamp() * 1_000_000) * 1000
+    nanoseconds = _nanoseconds(moment)
     written = moment.isoformat(" ", "microseconds")  # as the schema's DateTime
     if later:
         by_camera, by_file = "content.taken_at >= ?", "file.mtime_ns >= ?"
     else:
-        by_camera, by_file = "content.taken_at <= ?", "file.mtime_ns < ? + 1000"
+        by_camera, by_file = "content.taken_at <= ?", "file.mtime_ns <= ? + 999"
     return Condition(f"{by_camera} OR (content.taken_at IS NULL AND {by_file})", (written, nanoseconds))
+
+
+def _nanoseconds(moment: datetime) -> int:
+    """Give a moment of local time as file systems count, before 1970 too; held within SQLite's 64 bits."""
+    try:
+        offset = moment.astimezone().utcoffset()
+    except (OSError, OverflowError, ValueError):  # Windows knows no zone before 1970, nobody at the very ends
+        offset = moment.replace(year=1972).astimezone().utcoffset()  # a leap year
+    microseconds = (moment - _EPOCH - (offset or timedelta())) // timedelta(microseconds=1)
+    return max(-_MOST_NANOSECONDS, min(microseconds * 1000, _MOST_NANOSECONDS))
 
 
 def _cameras(connection: Connection, part: str) -> list[str]:

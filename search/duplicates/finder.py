@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,12 @@ from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
 
+from ..places import place_of
 from .candidates import Candidates, merged
+from .channels import has_more_channels
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
-from .keeping import Keep, has_few_colours, is_protected, order_to_keep
+from .keeping import NEGATIVE, Keep, has_few_colours, is_protected, look_anew, order_to_keep
 from .memory import SCOPES, Memory
 from .proposing import Progress, find_candidates
 from .records import DuplicatePair, Evidence, Group, Level, Member
@@ -43,9 +45,13 @@ class Question:
     reference: Path | None = None  # only what is also at or below it; nothing there may go
 
     @property
-    def kept_first(self) -> tuple[Path, ...]:
+    def staying(self) -> tuple[Path, ...]:
         """Give the folders from which nothing may go."""
         return self.protected if self.reference is None else (*self.protected, self.reference)
+
+    def in_order(self, images: Sequence[StoredImage]) -> list[StoredImage]:
+        """Sort images, the most worth keeping first."""
+        return order_to_keep(images, self.keep, self.protected, self.reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ def find_duplicates(
     next search compares only what is new.
     """
     memory = Memory(reader, scope_of(reader, question))
+    look_anew()
     try:
         with reader.snapshot():
             images = all_images(reader)
@@ -161,9 +168,12 @@ def _asked_about(reader: LibraryReader, question: Question, images: Images) -> I
     if question.folder is None:
         return images
     chosen = all_images(reader, question.folder)
-    for content, copies in all_images(reader, question.reference).items() if question.reference else ():
-        known = {image.path for image in chosen.get(content, ())}
-        chosen.setdefault(content, []).extend(image for image in copies if image.path not in known)
+    if question.reference is not None:
+        for content, copies in images.items():
+            known = {image.path for image in chosen.get(content, ())}
+            others = [image for image in copies if image.path not in known]
+            if more := [image for image in others if is_protected(image.path, (question.reference,))]:
+                chosen.setdefault(content, []).extend(more)
     return chosen
 
 
@@ -232,7 +242,8 @@ def find_pairs(
 def all_images(reader: LibraryReader, folder: Path | None = None) -> dict[int, list[StoredImage]]:
     """Give a library's files, or those at or below a folder, by their content."""
     ids, _, _ = reader.fingerprints()
-    return reader.images(ids.tolist(), Filters(folder=folder))
+    place = None if folder is None else place_of(reader, folder)
+    return reader.images(ids.tolist(), Filters(folder=place))
 
 
 def _find_groups(
@@ -246,12 +257,11 @@ def _find_groups(
     neighbours = Neighbours(pairs)
     paired = set(neighbours.contents().tolist())
     first_copy = {
-        content: order_to_keep(copies, question.keep, question.kept_first)[0]
+        content: question.in_order(copies)[0]
         for content, copies in images.items()
         if content in paired or len(copies) > 1
     }
-    ordered = order_to_keep(list(first_copy.values()), question.keep, question.kept_first)
-    ranked = [image.content_id for image in ordered]
+    ranked = [image.content_id for image in question.in_order(list(first_copy.values()))]
 
     def may_go(level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
         asked = {frozenset(each) for each in questions}
@@ -295,9 +305,9 @@ def _may_go(
 
     Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
     has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
-    frame's do not count), for one without the colours or the fine detail of this one, or for one without the
-    camera's data that this one has: that is an edited copy. Among pictures of one scene neither need show
-    all that the other shows.
+    frame's do not count), for one without the colours, the transparency, the shades or the fine detail of
+    this one, or for one further from the camera. Among pictures of one scene neither need show all that the
+    other shows.
     """
     if found is None or found.level.rank > level.rank:
         return False
@@ -307,22 +317,34 @@ def _may_go(
     given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
     if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
         return False
-    if best and _is_from_camera(other) and not _is_from_camera(keeper):
+    if not given_up.framed and level is not Level.SIMILAR and (given_up.covered or 0) < GIVEN_UP_COVERED_MIN:
         return False
-    if best and found.level is Level.NEAR and _has_more(given_up, other, keeper):
+    if best and (_is_nearer_to_camera(other, keeper) or _has_more_pixels(given_up, other, kept, keeper)):
         return False
+    return not (best and _has_more(found.level, given_up, other, keeper))  # the last, since it opens files
+
+
+def _is_nearer_to_camera(other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the keeper is an edited copy: not the negative, or without what the camera told."""
+    if other.format == NEGATIVE and keeper.format != NEGATIVE:
+        return True
+    return _is_from_camera(other) and not _is_from_camera(keeper)
+
+
+def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
     if given_up.framed:
-        return not (best and _shows_more(given_up, other, kept, keeper))
+        return _shows_more(given_up, other, kept, keeper)
     is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
-    if best and is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height:
-        return False
-    return level is Level.SIMILAR or (given_up.covered or 0) >= GIVEN_UP_COVERED_MIN
+    return is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height
 
 
-def _has_more(given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
-    """Tell whether the other has colours or fine detail that the keeper lacks."""
-    fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
-    return fewer_colours or is_poor_source(keeper, other)
+def _has_more(level: Level, given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the other has colours, fine detail or channels that the keeper lacks."""
+    if level is Level.NEAR:
+        fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
+        if fewer_colours or is_poor_source(keeper, other):
+            return True
+    return has_more_channels(other, keeper)  # two of the same eight bits may come of more
 
 
 def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
@@ -347,17 +369,16 @@ class _Found:
 
     def group(self, content: int) -> Group:
         """Give the group around a kept content; without members when it has no duplicates."""
-        ordered = order_to_keep(self.images[content], self.question.keep, self.question.kept_first)
-        keep, same = ordered[0], ordered[1:]
+        keep, *same = self.question.in_order(self.images[content])
         members = [_same_bytes(copy, keep) for copy in same]
         members += self._copies_of(content, keep)
         for other in self.scenes.get(content, ()):
             members += self._members(keep, content, other, Level.SIMILAR)
             for copy in self.copies.get(other, ()):
                 members += self._copy_of_other(keep, content, other, copy)
-        protected = self.question.kept_first
-        free = [member for member in members if not is_protected(member.image.path, protected)]
-        return Group(keep, tuple(free))
+        staying = self.question.staying
+        free = [member for member in members if not is_protected(member.image.path, staying)]
+        return Group(keep, tuple(replace(member, identity=_identity(member.image.path)) for member in free))
 
     def _copies_of(self, content: int, keep: StoredImage) -> Iterator[Member]:
         for other in self.copies.get(content, ()):
@@ -380,6 +401,14 @@ class _Found:
         for image in self.images[copy]:
             reason = f"a copy of {self.images[other][0].path.name}, which shows the same scene"
             yield Member(image, Level.SIMILAR, pair.confidence, Evidence(), reason)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat(follow_symlinks=False)
+    except OSError:  # who acts on it finds out
+        return None
+    return (status.st_dev, status.st_ino) if status.st_ino else None
 
 
 def _same_bytes(image: StoredImage, keep: StoredImage) -> Member:

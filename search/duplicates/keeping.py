@@ -1,9 +1,10 @@
 """Keeping: which of several copies is the one to keep.
 
-`best`: most pixels; then least compressed (lossless before lossy, lossy before the 256 colours of GIF, then
-bytes per pixel); then most told by its metadata (date, camera, place, an XMP file beside it); then the oldest
-file; then the shortest path; then the path, so that the answer never depends on chance. The other policies
-ask their own question first, then go on as `best` does.
+`best`: RAW negatives before all that may be developed from them; then most pixels; then least compressed
+(lossless before lossy, lossy before the 256 colours of GIF, then bytes per pixel); then most told by its
+metadata (date, camera, place, an XMP file that is its own); then the oldest file; then the shortest path;
+then the path, so that the answer never depends on chance. The other policies ask their own question first,
+then go on as `best` does.
 What comes first in this order does not take every copy's place: see `finder`.
 """
 
@@ -15,9 +16,11 @@ from typing import Any
 
 from PIL import Image
 
+from indexer.actions.sidecars import Names
 from indexer.store.names import absolute, real
 from indexer.store.records import StoredImage
 
+NEGATIVE = "RAW"  # what a developed copy is made of, and cannot be turned back into
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "PPM"})
 FEW_COLOURS = frozenset({"GIF"})
 
@@ -33,28 +36,72 @@ class Keep(StrEnum):
 
 
 def order_to_keep(
-    images: Sequence[StoredImage], keep: Keep, protected: Sequence[Path] = ()
+    images: Sequence[StoredImage],
+    keep: Keep,
+    protected: Sequence[Path] = (),
+    reference: Path | None = None,
 ) -> list[StoredImage]:
-    """Sort, the most worth keeping first; files in protected folders come before all others."""
-    return sorted(
-        images, key=lambda image: (not is_protected(image.path, protected), *_question(image, keep))
-    )
+    """Sort, the most worth keeping first; before all others files in the reference, then protected ones."""
+    known = () if reference is None else (reference,)
+
+    def rank(image: StoredImage) -> tuple[Any, ...]:
+        places = not is_protected(image.path, known), not is_protected(image.path, protected)
+        return *places, *_question(image, keep)
+
+    return sorted(images, key=rank)
 
 
 def is_protected(path: Path, protected: Sequence[Path]) -> bool:
-    """Tell whether a file lies in one of the folders, by its name or by where links lead."""
-    return bool(protected) and any(
-        name.is_relative_to(place)
-        for folder in protected
-        for place in _names_of(folder)
-        for name in (path, _names_of(path.parent)[1] / path.name)
-    )
+    """Tell whether a file lies in one of the folders, however these are named.
+
+    By its name, by where links lead, and by what the file system takes for one folder: there are those that
+    know `albums` as `Albums` too, or a letter with an accent in two spellings.
+    """
+    return any(_is_file(path, place) or _is_below(path.parent, place) for place in protected)
+
+
+def look_anew() -> None:
+    """Forget which folders are which: links may lead elsewhere since."""
+    for remembered in (_names_of, _is_below, _identities_above):
+        remembered.cache_clear()
+
+
+def _is_file(path: Path, place: Path) -> bool:
+    names = _names_of(place)
+    return path in names or _names_of(path.parent)[1] / path.name in names
+
+
+@lru_cache(maxsize=65_536)  # a folder is asked about for each of its files
+def _is_below(folder: Path, place: Path) -> bool:
+    """Tell whether a folder is the place, or lies below it."""
+    names = _names_of(place)
+    if any(name.is_relative_to(known) for name in _names_of(folder) for known in names):
+        return True
+    identity = _identity(place)
+    return identity is not None and identity in _identities_above(_names_of(folder)[1])
 
 
 @lru_cache(maxsize=16_384)
 def _names_of(folder: Path) -> tuple[Path, Path]:
     """Give a folder's absolute path, and the one without links."""
     return absolute(folder), real(folder)
+
+
+@lru_cache(maxsize=16_384)
+def _identities_above(folder: Path) -> frozenset[tuple[int, int]]:
+    """Give the identities of a folder and of all around it."""
+    own = _identity(folder)
+    around = frozenset() if folder.parent == folder else _identities_above(folder.parent)
+    return around if own is None else around | {own}
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Give what all names of a folder share; None where the system cannot tell."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_ino else None
 
 
 def has_few_colours(image: StoredImage) -> bool:
@@ -89,6 +136,7 @@ def _best(image: StoredImage) -> tuple[Any, ...]:
     pixels = image.width * image.height
     facts = (image.taken_at, image.camera, image.latitude)
     return (
+        image.format != NEGATIVE,
         -pixels,
         (image.format not in LOSSLESS) + (image.format in FEW_COLOURS),
         -image.size / max(pixels, 1),
@@ -100,7 +148,17 @@ def _best(image: StoredImage) -> tuple[Any, ...]:
 
 
 def _has_sidecar(path: Path) -> bool:
-    return any(Path(f"{path}{ending}").is_file() for ending in (".xmp", ".XMP"))
+    """Tell whether an XMP file belongs to an image, by the rule of those who would take it along."""
+    try:
+        changed_ns = path.parent.stat().st_mtime_ns
+    except OSError:
+        return False
+    return bool(_names_in(path.parent, changed_ns).sidecars_of(path.name))
+
+
+@lru_cache(maxsize=256)  # copies lie in a few folders each, which are listed once
+def _names_in(folder: Path, changed_ns: int) -> Names:
+    return Names(folder)
 
 
 def _moment(image: StoredImage) -> float:

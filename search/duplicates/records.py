@@ -43,7 +43,7 @@ class Evidence:
         return {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in known.items()
-            if value not in (None, "", False)
+            if value is not None and value is not False and value != ""  # 0 is known too
         }
 
 
@@ -83,6 +83,7 @@ class Member:
     evidence: Evidence
     reason: str  # in words for a person
     linked: bool = False  # a hard link to the kept file: it takes no room
+    identity: tuple[int, int] | None = None  # what all names of one file share; None where not looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +100,10 @@ class Group:
 
     @property
     def freed(self) -> int:
-        """Give the bytes that its members take beside the kept file."""
-        return sum(member.image.size for member in self.members if not member.linked)
+        """Give the bytes that its members take beside the kept file; all names of one file take them once."""
+        sizes = {
+            member.identity or number: member.image.size
+            for number, member in enumerate(self.members)
+            if not member.linked
+        }
+        return sum(sizes.values())

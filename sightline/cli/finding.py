@@ -94,8 +94,8 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
         with open_library(place) as reader:
             for option in ("protect", "reference"):
                 _check_in_library(reader, option, question[option])
+            _check_folder(reader, question["folder"])
             report = find_duplicates(reader, asked, progress=update)
-    check_any(report.files, question["folder"])
     for line in not_compared(report.unreadable):
         show.remark(line)
     return report
@@ -141,12 +141,38 @@ def _check_in_library(reader: "LibraryReader", option: str, named: "Path | tuple
     for folder in named if isinstance(named, tuple) else filter(None, (named,)):
         if not folder.exists():
             raise UsageError(f"--{option} {folder}: there is no such folder; look at how it is spelt")
+        if _holds_images(reader, Path.cwd() / folder):
+            continue
+        remedy = f"`sightline index {folder} --library {reader.path}`"
         roots = reader.roots()
         if all(relative_to(folder, root) is None and relative_to(root, folder) is None for root in roots):
             raise UsageError(
-                f"--{option} {folder} is not in the library: leave it out, or add it with "
-                f"`sightline index {folder} --library {reader.path}`"
+                f"--{option} {folder} is not in the library: leave it out, or add it with {remedy}"
             )
+        raise UsageError(
+            f"--{option} {folder}: the library has no picture there, so it would do nothing; look at how it "
+            f"is spelt, or take in what is new with {remedy}"
+        )
+
+
+def _holds_images(reader: "LibraryReader", folder: Path) -> bool:
+    """Tell whether a picture lies below a folder: as the catalog names it, or as the file system does."""
+    from search.duplicates.finder import all_images
+    from search.duplicates.keeping import is_protected
+    from search.places import has_images, place_of
+
+    if has_images(reader, place_of(reader, folder)):
+        return True
+    copies = all_images(reader).values()  # slower, and seldom needed
+    return any(is_protected(image.path, (folder,)) for images in copies for image in images)
+
+
+def _check_folder(reader: "LibraryReader", folder: Path | None) -> None:
+    """Refuse a misspelt folder before the search; a reference has files of its own, which do not count."""
+    from search.places import has_images, place_of
+
+    if folder is not None:
+        check_any(has_images(reader, place_of(reader, folder)), folder)
 
 
 def check_any(files: int, folder: Path | None) -> None:

@@ -24,13 +24,14 @@ def command(paths: tuple[Path, ...], library: Path | None) -> None:
     place = library_path(library)
 
     from indexer.store.library import open_for_writing
+    from search.places import place_of
 
     from .. import show
     from ..names import plural
 
     with open_for_writing(place, create=False) as writer:
         for path in paths:
-            files = writer.forget(path.absolute())
+            files = writer.forget(place_of(writer, path.absolute()))
             show.remark(
                 f"{path}: {plural(files, 'file')} forgotten" if files else f"{path}: not in the library"
             )

@@ -110,14 +110,60 @@ def _tell_unreadable(problem: "JournalUnreadable") -> None:
 
 
 def _undo(run: "Run") -> bool:
-    """Undo a run and tell of each file; give whether all is back."""
+    """Undo a run and tell of each file; give whether all is back.
+
+    It goes to the end even when nobody reads what it says any more: files come before words.
+    """
+    lines = _Lines()
+    back = left = size = 0
+    for outcome in _with_progress(run):
+        is_back = _is_back(outcome)
+        lines.write(_line(outcome))
+        back, left, size = back + is_back, left + (not is_back), size + outcome.size
+    _sum_up(run, back, left, size)
+    lines.raise_problem()
+    return not left
+
+
+class _Lines:
+    """Lines on stdout, as long as that takes them."""
+
+    def __init__(self) -> None:
+        self._problem: OSError | None = None
+
+    def write(self, line: str) -> None:
+        from .. import show
+
+        if self._problem is None:
+            try:
+                show.raw(f"{line}\n")
+            except OSError as problem:
+                self._problem = problem
+
+    def raise_problem(self) -> None:
+        """Raise what stopped the lines, for its exit code; do nothing when all were written."""
+        if self._problem is not None:
+            raise self._problem
+
+
+def _is_back(outcome: "Outcome") -> bool:
+    from indexer.actions.records import Result
+
+    return outcome.result is not Result.REFUSED
+
+
+def _line(outcome: "Outcome") -> str:
+    """Say what became of a file."""
+    from ..names import printable
+
+    result = "restored" if _is_back(outcome) else "not restored"
+    return "\t".join(filter(None, [result, printable(outcome.path), printable(outcome.reason)]))
+
+
+def _sum_up(run: "Run", back: int, left: int, size: int) -> None:
     from .. import show
     from ..names import file_size, plural
 
-    back = left = size = 0
-    for outcome in _with_progress(run):
-        is_back = _tell(outcome)
-        back, left, size = back + is_back, left + (not is_back), size + outcome.size
     show.remark(f"{plural(back, 'file')} of the run {run.name} ({run.action}) put back, {file_size(size)}")
     if back:
         show.remark("the next `sightline index` finds them again, without decoding them anew")
@@ -126,19 +172,6 @@ def _undo(run: "Run") -> bool:
             f"{plural(left, 'file')} not put back, see the reasons; the same command tries again. "
             "Another run is undone by its name: `sightline undo --list`, then `sightline undo --run NAME`"
         )
-    return not left
-
-
-def _tell(outcome: "Outcome") -> bool:
-    """Print what became of a file; give whether it is back."""
-    from indexer.actions.records import Result
-
-    from ..names import printable
-
-    is_back = outcome.result is not Result.REFUSED
-    words = ["restored" if is_back else "not restored", printable(outcome.path), printable(outcome.reason)]
-    click.echo("\t".join(filter(None, words)))
-    return is_back
 
 
 def _with_progress(run: "Run") -> "Iterator[Outcome]":

@@ -204,6 +204,13 @@ def test_mixtures_and_negatives_change_the_answer(run: Run, indexed: Path):
     assert len(answers) == 4
 
 
+def test_a_leap_day_before_1970_is_a_date(run: Run, pictures: Path):
+    os.utime(pictures / "blue.png", (-300_000_000, -300_000_000))  # in June 1960
+    assert run("index", pictures).returncode == 0
+    done = run("search", "blue", "--after", "1960-02-29", "--before", "1961", "--json", cwd=pictures)
+    assert names(done.stdout) == ["blue.png"]
+
+
 def test_filters_act_before_the_cut(run: Run, indexed: Path):
     found = names(run("search", "dog", "--in", "2023", "--json", "-n", "2", cwd=indexed).stdout)
     assert sorted(found) == ["old.jpg", "wide.webp"]
@@ -406,6 +413,12 @@ def test_forgotten_images_leave_the_results_and_stay_on_disk(run: Run, pictures:
     assert done.returncode == 0
     assert len(names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)) == 4
     assert (pictures / "blue.png").is_file()
+
+
+def test_what_is_forgotten_may_be_named_by_a_link(run: Run, pictures: Path):
+    (pictures / "link").symlink_to(pictures / "many")
+    assert b"20 files forgotten" in run("forget", "link", cwd=pictures).stderr
+    assert len(names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)) == 5
 
 
 def test_verify_repairs_a_torn_index(run: Run, pictures: Path):

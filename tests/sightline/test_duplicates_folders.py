@@ -1,10 +1,14 @@
 """Folders that options of `duplicates` name are taken as people spell them, or refused."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from skimage import data
+
+from indexer.store.names import absolute
 
 from .conftest import Done, Run
 
@@ -43,6 +47,86 @@ def test_protecting_what_is_not_in_the_library_is_refused(run: Run, album: Path,
     done = listed(run, album, "--protect", str(tmp_path / "elsewhere"))
     assert done.returncode == 2
     assert b"is not in the library" in done.stderr
+
+
+def test_a_folder_is_protected_by_any_name_that_the_file_system_takes(
+    run: Run, album: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for module in ("indexer.store.names", "search.duplicates.keeping", "search.places"):
+        monkeypatch.setattr(f"{module}.real", absolute)  # now nothing in the text tells that the two are one
+    done = listed(run, album, "--protect", "../link")
+    assert [Path(line).name for line in done.stdout.decode().splitlines()] == ["photo.jpg"]
+
+
+@pytest.mark.parametrize("option", ["--protect", "--reference"])
+def test_a_folder_without_a_picture_of_the_library_is_refused(run: Run, album: Path, option: str):
+    (album / "empty").mkdir()
+    done = listed(run, album, option, "empty")
+    assert done.returncode == 2
+    [line] = done.stderr.decode().splitlines()
+    assert "empty: the library has no picture there" in line
+
+
+def test_a_folder_of_that_name_elsewhere_does_not_count(run: Run, album: Path, tmp_path: Path):
+    (tmp_path / "sub").mkdir()
+    done = run("duplicates", "--library", album, "--protect", "sub", cwd=tmp_path)
+    assert done.returncode == 2
+
+
+def test_a_misspelt_folder_is_refused_beside_a_reference(run: Run, album: Path):
+    done = listed(run, album, "--in", "suub", "--reference", "sub")
+    assert done.returncode == 2
+    assert b"--in suub" in done.stderr
+
+
+def test_what_is_in_the_reference_goes_although_an_older_copy_is_protected(run: Run, album: Path):
+    (album / "keep").mkdir()
+    copy = shutil.copy2(album / "sub/copy.jpg", album / "keep/copy.jpg")
+    os.utime(copy, (1_000_000_000, 1_000_000_000))
+    assert run("index", album, cwd=album).returncode == 0
+    done = listed(run, album, "--reference", "sub", "--protect", "keep")
+    assert done.stdout.decode().splitlines() == [str(album / "photo.jpg")]
+
+
+def test_a_reference_counts_beside_the_folder_asked_about(run: Run, album: Path):
+    (album / "new").mkdir()
+    shutil.copy2(album / "photo.jpg", album / "new/again.jpg")
+    assert run("index", album, cwd=album).returncode == 0
+    done = listed(run, album, "--reference", "sub", "--in", "new")
+    assert done.stdout.decode().splitlines() == [str(album / "new/again.jpg")]
+
+
+@pytest.fixture
+def linked(run: Run, album: Path) -> Path:
+    """Give a link within the library to its folder sub, in which two files are the same."""
+    shutil.copy2(album / "sub/copy.jpg", album / "sub/again.jpg")
+    (album / "fav").symlink_to("sub")
+    assert run("index", album, cwd=album).returncode == 0
+    return album / "fav"
+
+
+def test_a_link_to_a_folder_of_the_library_limits_what_is_looked_at(run: Run, album: Path, linked: Path):
+    done = listed(run, album, "--in", "fav")
+    assert [Path(line).parent.name for line in done.stdout.decode().splitlines()] == ["sub"]
+
+
+def test_a_list_of_what_to_keep_is_made_of_a_linked_folder(run: Run, album: Path, linked: Path):
+    done = run("dedup-list", "--level", "exact", "--in", "fav", cwd=album)
+    assert [Path(line).parent.name for line in done.stdout.decode().splitlines()] == ["sub"]
+
+
+def test_a_search_in_a_linked_folder_finds_its_files(run: Run, album: Path, linked: Path):
+    done = run("search", "coffee", "--in", "fav", "--paths", cwd=album)
+    assert {Path(line).parent.name for line in done.stdout.decode().splitlines()} == {"sub"}
+
+
+def test_a_search_finds_what_only_a_link_leads_to(run: Run, album: Path, tmp_path: Path):
+    (tmp_path / "outside").mkdir()
+    shutil.copy2(album / "photo.jpg", tmp_path / "outside/far.jpg")
+    (album / "far").symlink_to(tmp_path / "outside")
+    assert run("index", album, cwd=album).returncode == 0
+    done = run("search", "coffee", "--in", "far", "--paths", cwd=album)
+    assert done.stdout.decode().splitlines() == [str(album / "far/far.jpg")]
 
 
 def test_a_reference_may_be_named_through_a_link(run: Run, album: Path):

@@ -1,6 +1,9 @@
 """`sightline undo`: over real journals and files; the library's catalog is only there to be found."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,45 @@ def test_names_cannot_steer_the_terminal(run: Run, album: Album):
     album.group("a.jpg", b"\x1b[31m\n\xe9.jpg")
     album.apply(Action.MOVE)
     assert b"\\x1b[31m\\n\\xe9.jpg" in run("undo", cwd=album.root).stdout
+
+
+def undo_into_a_closed_pipe(album: Album, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Undo the newest run while nobody reads the lines, as after `| head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "sightline", "undo", "--library", album.root],
+            env=environment,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_undoing(album: Album, environment: dict[str, str]):
+    before = album.seen()
+    album.apply(Action.MOVE)
+    undo_into_a_closed_pipe(album, environment)
+    assert album.seen() == before
+
+
+def test_a_reader_that_goes_away_is_told_by_the_summary_and_141(album: Album, environment: dict[str, str]):
+    album.apply(Action.MOVE)
+    done = undo_into_a_closed_pipe(album, environment)
+    assert done.returncode == 141
+    assert b"2 files of the run" in done.stderr
+
+
+def test_a_terminal_that_cannot_write_a_name_does_not_stop_the_undoing(run_process: Run, album: Album):
+    album.removals.clear()
+    album.group("a.jpg", "Zoë.jpg", "写真.jpg", "c.jpg")
+    album.apply(Action.MOVE)
+    done = run_process("undo", cwd=album.root, PYTHONIOENCODING="cp1252")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
 
 def test_a_file_that_is_back_keeps_its_vector(run: Run, pictures: Path):

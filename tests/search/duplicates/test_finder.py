@@ -3,9 +3,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
 
+from indexer.opening import open_upright
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
 from indexer.store.reader import LibraryReader
@@ -13,7 +17,7 @@ from search.duplicates.finder import DuplicateReport, Question, find_duplicates
 from search.duplicates.keeping import Keep
 from search.duplicates.records import Level
 
-from .photos import NAMES, cropped, form, labelled, photo
+from .photos import NAMES, cropped, cut_out, flattened, form, labelled, negative, photo
 
 
 def frame(number: float) -> Image.Image:
@@ -314,12 +318,12 @@ def from_camera() -> Image.Exif:
     return exif
 
 
-def search(folder: Path) -> dict[str, dict[str, str]]:
+def search(folder: Path, question: Question | None = None) -> dict[str, dict[str, str]]:
     index_folders(
         folder.parent / "library", [folder], IndexSettings(model="builtin", device="cpu", workers=1)
     )
     with open_library(folder.parent / "library") as reader:
-        return found(find_duplicates(reader, Question()))
+        return found(find_duplicates(reader, question or Question()))
 
 
 def test_what_the_camera_made_is_not_given_up_for_a_larger_copy_that_is_not(tmp_path: Path) -> None:
@@ -338,9 +342,92 @@ def test_copies_without_the_camera_data_go_for_what_the_camera_made(tmp_path: Pa
     assert search(folder) == {"IMG_1.jpg": {"sent.jpg": "near"}}
 
 
+def test_of_exact_copies_the_one_with_edits_beside_it_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "edited").mkdir(parents=True)
+    photo("coffee").save(folder / "IMG_1.jpg")
+    shutil.copyfile(folder / "IMG_1.jpg", folder / "edited/IMG_1.jpg")
+    (folder / "edited/IMG_1.xmp").write_text("<x:xmpmeta>edits</x:xmpmeta>")
+    os.utime(folder / "IMG_1.jpg", (1_500_000_000, 1_500_000_000))  # the older, which would be kept else
+    index_folders(tmp_path / "library", [folder], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "library") as reader:
+        (group,) = find_duplicates(reader, Question()).groups
+    assert group.keep.path == folder / "edited/IMG_1.jpg"
+
+
+def test_hard_links_of_one_copy_take_its_room_once(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo("coffee").save(folder / "large.jpg", quality=95)
+    photo("coffee").resize((300, 200)).save(folder / "small.jpg", quality=80)
+    for number in range(2):
+        os.link(folder / "small.jpg", folder / f"small {number}.jpg")
+    index_folders(tmp_path / "library", [folder], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "library") as reader:
+        report = find_duplicates(reader, Question())
+    assert (report.members, report.freed) == (3, (folder / "small.jpg").stat().st_size)
+
+
 def test_a_symbolic_link_is_no_copy(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     photo("coffee").save(folder / "a long name.jpg", quality=80)
     (folder / "a.jpg").symlink_to(folder / "a long name.jpg")
     assert search(folder) == {}
+
+
+@pytest.mark.parametrize("kind", ["tif", "png", "bmp"])
+def test_a_raw_negative_is_kept_for_what_was_developed_from_it(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("rawpy", reason="the raw extra is not installed")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "IMG_1.dng").write_bytes(negative(photo("coffee", 960)))
+    open_upright(folder / "IMG_1.dng")[0].save(folder / f"IMG_1.{kind}")
+    assert search(folder) == {"IMG_1.dng": {f"IMG_1.{kind}": "near"}}
+
+
+def test_a_raw_negative_is_not_given_up_for_a_copy_in_a_protected_folder(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy", reason="the raw extra is not installed")
+    folder = tmp_path / "photos"
+    (folder / "albums").mkdir(parents=True)
+    (folder / "IMG_1.dng").write_bytes(negative(photo("coffee", 960)))
+    open_upright(folder / "IMG_1.dng")[0].save(folder / "albums/IMG_1.tif")
+    assert search(folder, Question(protected=(folder / "albums",))) == {}
+
+
+@pytest.mark.parametrize(("cut", "flat"), [("png", "bmp"), ("webp", "jpg")])
+def test_a_cut_out_is_kept_for_its_copy_on_white(cut: str, flat: str, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    cut_out(photo("coffee", 600)).save(folder / f"cut.{cut}", quality=50)
+    flattened(cut_out(photo("coffee", 600))).save(folder / f"flat.{flat}", quality=95)
+    assert search(folder) == {f"cut.{cut}": {f"flat.{flat}": "near"}}
+
+
+def test_a_cut_out_goes_for_a_larger_cut_out(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    cut_out(photo("coffee", 600)).save(folder / "large.png")
+    cut_out(photo("coffee", 600)).resize((300, 200)).save(folder / "small.png")
+    assert search(folder) == {"large.png": {"small.png": "near"}}
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_a_deep_master_is_kept_for_its_copy_of_eight_bits(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    light = cv2.GaussianBlur(np.asarray(photo("coffee", 600))[:, :, ::-1].astype(np.float32), (0, 0), 2)
+    deep = np.round(light * 4).astype(np.uint16) * 64  # ten bits, which pack well
+    packed = [cv2.IMWRITE_TIFF_COMPRESSION, 8] if kind == "tif" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    assert cv2.imwrite(str(folder / f"master.{kind}"), deep, packed)
+    Image.fromarray((deep[:, :, ::-1] >> 8).astype(np.uint8)).save(folder / "copy.tif")
+    assert search(folder) == {f"master.{kind}": {"copy.tif": "near"}}
+
+
+def test_a_deep_heic_is_kept_for_the_same_eight_bits(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    deep, size = np.asarray(photo("coffee", 600)).astype(np.uint16) * 257, photo("coffee", 600).size
+    pillow_heif.from_bytes(mode="RGB;16", size=size, data=deep.tobytes()).save(folder / "deep.heic")
+    open_upright(folder / "deep.heic")[0].save(folder / "copy.png")
+    assert search(folder) == {"deep.heic": {"copy.png": "pixel"}}

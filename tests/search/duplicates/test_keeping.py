@@ -1,11 +1,13 @@
+import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from indexer.store.names import absolute
 from indexer.store.records import StoredImage
-from search.duplicates.keeping import Keep, is_protected, order_to_keep
+from search.duplicates.keeping import Keep, is_protected, look_anew, order_to_keep
 
 PLAIN = StoredImage(
     content_id=1,
@@ -89,12 +91,64 @@ def test_a_gif_comes_after_a_jpeg_of_its_size() -> None:
     assert first(Keep.BEST, replace(PLAIN, format="GIF", size=900_000)) is PLAIN
 
 
-def test_a_sidecar_counts_as_metadata(tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg.xmp").write_text("rating 5")
+@pytest.mark.parametrize("sidecar", ["photo.jpg.xmp", "photo.xmp", "photo.XMP"])
+def test_a_sidecar_counts_as_metadata(sidecar: str, tmp_path: Path) -> None:
+    (tmp_path / sidecar).write_text("rating 5")
     told = replace(PLAIN, path=tmp_path / "photo.jpg", mtime_ns=PLAIN.mtime_ns + 1)
+    assert first(Keep.BEST, told) is told
+
+
+def test_a_sidecar_that_may_be_another_image_s_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "photo.xmp").write_text("rating 5")
+    (tmp_path / "photo.dng").touch()
+    told = replace(PLAIN, path=tmp_path / "photo.jpg", mtime_ns=PLAIN.mtime_ns + 1)
+    assert first(Keep.BEST, told) is PLAIN
+
+
+def test_a_sidecar_that_comes_later_is_seen(tmp_path: Path) -> None:
+    told = replace(PLAIN, path=tmp_path / "photo.jpg", mtime_ns=PLAIN.mtime_ns + 1)
+    assert first(Keep.BEST, told) is PLAIN
+    (tmp_path / "photo.xmp").write_text("rating 5")
+    os.utime(tmp_path, ns=(0, tmp_path.stat().st_mtime_ns + 1))  # clocks of file systems are coarse
     assert first(Keep.BEST, told) is told
 
 
 def test_the_order_never_depends_on_the_order_asked_in() -> None:
     images = [replace(PLAIN, path=Path(f"/p/{name}.jpg")) for name in "cab"]
     assert order_to_keep(images, Keep.BEST) == order_to_keep(images[::-1], Keep.BEST)
+
+
+def without_following_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give folders two names that their text does not tell to be one, as APFS and exFAT do by letter case."""
+    monkeypatch.setattr("search.duplicates.keeping.real", absolute)
+    look_anew()
+
+
+def test_a_folder_is_protected_by_any_name_that_the_file_system_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "albums/2019").mkdir(parents=True)
+    (tmp_path / "Albums").symlink_to("albums")
+    without_following_links(monkeypatch)
+    assert is_protected(tmp_path / "albums/2019/photo.jpg", (tmp_path / "Albums",))
+    assert not is_protected(tmp_path / "photo.jpg", (tmp_path / "Albums",))
+
+
+def test_a_folder_that_is_gone_protects_nothing_else(tmp_path: Path) -> None:
+    assert not is_protected(tmp_path / "away/photo.jpg", (tmp_path / "gone",))
+
+
+def test_a_folder_is_looked_at_once_for_all_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("search.duplicates.keeping._identity", lambda folder: looked.append(folder))
+    for number in range(100):
+        is_protected(tmp_path / f"{number}.jpg", (tmp_path / "albums",))
+    assert len(looked) == len(set(looked))
+
+
+def test_what_is_in_the_reference_comes_before_what_is_protected() -> None:
+    known, kept = (replace(PLAIN, path=Path(f"/{place}/photo.jpg")) for place in ("known", "albums"))
+    places = {"protected": (Path("/albums"),), "reference": Path("/known")}
+    assert order_to_keep([PLAIN, kept, known], Keep.BEST, **places) == [known, kept, PLAIN]

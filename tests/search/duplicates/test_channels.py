@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from indexer.opening import Channels, Undecodable, read_channels
+
+from .photos import cut_out, photo
+
+DEEP = np.arange(64 * 64 * 3, dtype=np.uint16).reshape(64, 64, 3) * 5
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "jp2", "ppm"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_sixteen_bits_are_told_from_eight(kind: str, depth: int, tmp_path: Path) -> None:
+    pixels = DEEP if depth == 16 else DEEP.astype(np.uint8)
+    assert cv2.imwrite(str(tmp_path / f"x.{kind}"), pixels)
+    assert read_channels(tmp_path / f"x.{kind}") == Channels(deep=depth == 16)
+
+
+def test_ten_bits_of_a_heic_are_deep(tmp_path: Path) -> None:
+    pillow_heif.from_bytes(mode="RGB;16", size=(64, 64), data=DEEP.tobytes()).save(tmp_path / "x.heic")
+    assert read_channels(tmp_path / "x.heic") == Channels(deep=True)
+
+
+def test_deep_grey_is_deep(tmp_path: Path) -> None:
+    Image.fromarray(DEEP[:, :, 0]).save(tmp_path / "x.png")
+    assert read_channels(tmp_path / "x.png") == Channels(deep=True)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_ten_bits_of_an_avif_are_told_from_eight(bits: int, tmp_path: Path) -> None:
+    pixels = (DEEP // 64).astype(np.uint16 if bits == 10 else np.uint8)
+    assert cv2.imwrite(str(tmp_path / "x.avif"), pixels, [cv2.IMWRITE_AVIF_DEPTH, bits])
+    assert read_channels(tmp_path / "x.avif") == Channels(deep=bits == 10)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif"])
+def test_a_cut_out_is_transparent(kind: str, tmp_path: Path) -> None:
+    cut_out(photo("coffee", 200)).save(tmp_path / f"x.{kind}")
+    assert read_channels(tmp_path / f"x.{kind}") == Channels(transparent=True)
+
+
+@pytest.mark.parametrize(("index", "transparent"), [(3, True), (7, False)])
+def test_a_transparent_colour_counts_where_it_is_used(index: int, transparent: bool, tmp_path: Path) -> None:
+    image = Image.new("P", (64, 64), 3)
+    image.putpalette([value for value in range(256) for _ in range(3)])
+    image.save(tmp_path / "x.png", transparency=index)
+    assert read_channels(tmp_path / "x.png") == Channels(transparent=transparent)
+
+
+def test_an_alpha_channel_without_a_hole_is_not_transparent(tmp_path: Path) -> None:
+    photo("coffee", 200).convert("RGBA").save(tmp_path / "x.png")
+    assert read_channels(tmp_path / "x.png") == Channels()
+
+
+def test_what_is_no_image_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("no image")
+    with pytest.raises(Undecodable, match="not an image"):
+        read_channels(tmp_path / "x.png")
