@@ -16,6 +16,7 @@ from .features import local_features
 from .fingerprint import content_hash, perceptual_hash
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, describe_other, extension, sniff
 from .opening import MAX_MEGAPIXELS, SourceFacts, Undecodable, open_upright
+from .own_pictures import REASON as DRAWN
 from .prepare import prepare
 from .records import DecodedImage, FoundFile, ImageFacts, Pixels, Preprocessing, Skipped
 from .workers import Job, Loss, WorkerPool, WorkersBroken, usable_cores
@@ -118,6 +119,8 @@ def readable(path: Path) -> Iterator[None]:
 
 def _decode(file: FoundFile, rules: DecodeRules) -> DecodedImage:
     image, source, digest = _open(file.path, rules)
+    if source.drawn:
+        raise Undecodable(DRAWN)
     grey = image.convert("L")  # once for both
     fingerprint, quality = perceptual_hash(grey)
     facts = ImageFacts(

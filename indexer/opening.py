@@ -20,6 +20,7 @@ from . import raw
 from .colours import ALPHA_MODES, to_rgb, to_scalable
 from .fingerprint import ExifFacts, pixel_hash, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_other, extension, sniff
+from .own_pictures import is_marked
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
 MEGAPIXELS_ADVICE: Final = "raise it with --max-megapixels"
@@ -71,6 +72,7 @@ class SourceFacts:
     # When asked for; None where not all pixels were decoded, or where RGB does not hold all of the picture.
     pixel_hash: bytes | None = None
     damaged: bool = False  # it shows what could be rescued
+    drawn: bool = False  # by this program
 
 
 def open_upright(
@@ -390,7 +392,8 @@ def _upright(
     image.info.clear()  # what it says is done: whoever reads it again would turn the image twice
     facts = _exif_facts(exif)
     place = (facts.latitude, facts.longitude)
-    return image, SourceFacts(*full_size, kind, facts.taken_at, facts.camera, *place)
+    drawn = _is_drawn(exif)
+    return image, SourceFacts(*full_size, kind, facts.taken_at, facts.camera, *place, drawn=drawn)
 
 
 def _exif_facts(exif: Image.Exif) -> ExifFacts:
@@ -398,6 +401,13 @@ def _exif_facts(exif: Image.Exif) -> ExifFacts:
         return read_exif(exif)
     except Exception:  # see _exif_of
         return ExifFacts()
+
+
+def _is_drawn(exif: Image.Exif) -> bool:
+    try:
+        return is_marked(exif)
+    except Exception:  # see _exif_of
+        return False
 
 
 def _check_seen(image: Image.Image) -> None:

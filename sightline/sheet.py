@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from indexer.own_pictures import mark
 from search.rank import RELEVANCE_MIN
 from search.results import Hit, SearchAnswer
 
@@ -200,4 +201,4 @@ def fitted_text(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> 
 def save_sheet(answer: SearchAnswer, file: Path) -> None:
     """Write the contact sheet; the suffix chooses the format."""
     with written_whole(file) as beside:
-        contact_sheet(answer).save(beside)
+        contact_sheet(answer).save(beside, exif=mark())

@@ -139,11 +139,13 @@ def _mask_image(regions: "Regions") -> "Image.Image":
 
 
 def _write(image: "Image.Image", file: Path) -> None:
+    from indexer.own_pictures import mark
+
     from .. import show
     from ..names import file_size
     from ..writing import written_whole
 
     verb = "replaced" if file.exists() else "wrote"
     with written_whole(file) as beside:
-        image.save(beside)
+        image.save(beside, exif=mark())
     show.remark(f"{verb} {file} ({file_size(file.stat().st_size)})")

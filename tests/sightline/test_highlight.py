@@ -347,3 +347,15 @@ def test_a_limit_that_is_no_number_is_refused(run: Run, photo: Path, number: str
     done = run("highlight", photo, "dog", "--max-megapixels", number)
     assert done.returncode == 2
     assert b"--max-megapixels" in done.stderr
+
+
+def test_what_is_drawn_over_a_photo_is_not_indexed_as_one(run: Run, model: Path, photo: Path):
+    folder = photo.parent
+    drawn = folder / "photo.drawn.png", folder / "photo.mask.png"
+    done = run("highlight", photo, "dog", "door", "--model", model, "--out", drawn[0], "--mask", drawn[1])
+    assert done.returncode == 0
+    summary = json.loads(run("index", folder, "--model", model, "--json").stdout)
+    assert (summary["indexed"], summary["skipped"]) == (1, 2)
+    assert list(summary["skipped_reasons"]) == [
+        "drawn by sightline itself: a highlight, a mask or a contact sheet"
+    ]

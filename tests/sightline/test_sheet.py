@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from indexer.opening import open_upright
 from sightline.sheet import WIDTH, contact_sheet, save_sheet
 
 from .answers import make_answer, make_images
@@ -43,3 +44,10 @@ def test_long_queries_and_odd_names_fit(tmp_path: Path):
         make_images(tmp_path, names), query="very long " * 60 + "🐶 日本", nothing_matches=True
     )
     assert contact_sheet(answer).width == WIDTH
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_sheet_is_told_from_a_photo(suffix: str, tmp_path: Path):
+    sheet = (tmp_path / "sheet").with_suffix(suffix)
+    save_sheet(make_answer(make_images(tmp_path)), sheet)
+    assert open_upright(sheet)[1].drawn
