@@ -15,7 +15,8 @@ SightlineError                    1  anything we can explain
 │   ├── CatalogNewerThanProgram
 │   ├── CatalogDamaged
 │   ├── JournalUnreadable
-│   └── EncoderMismatch              the query and the library speak different encoders
+│   ├── EncoderMismatch              the query and the library speak different encoders
+│   └── VectorsMissing               no image was indexed with that encoder yet
 ├── LibraryBusy                   4  another process is writing: wait, or stop it
 ├── EncoderError                  5  the model cannot be loaded or run
 │   └── WeightsUnavailable
@@ -159,7 +160,7 @@ class CatalogNewerThanProgram(LibraryError):
     def __str__(self) -> str:
         return (
             f"{self.path}: written by a newer sightline (schema {self.revision}); "
-            "upgrade with: pip install --upgrade sightline"
+            "fetch the newest sightline and install it again, as its README says"
         )
 
 
@@ -205,6 +206,20 @@ class EncoderMismatch(LibraryError):
         have = ", ".join(self.available) or "none"
         return (
             f"this library was not indexed with {self.wanted!r} (it has: {have}); "
+            f"leave --model out, or run: sightline index --model {self.wanted}"
+        )
+
+
+class VectorsMissing(LibraryError):
+    """A query asked for an encoder that the library knows, and has no vectors of."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the library holds no vectors of {self.wanted} yet; "
             f"leave --model out, or run: sightline index --model {self.wanted}"
         )
 

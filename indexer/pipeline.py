@@ -21,7 +21,7 @@ from .encoders.loading import choose_auto, load_encoder, load_encoder_for
 from .errors import FolderMissing
 from .fingerprint import content_hash
 from .opening import MEGAPIXELS_ADVICE
-from .raw import REMEDY as RAW_ADVICE
+from .raw import ADVICE as RAW_ADVICE
 from .records import (
     DecodedImage,
     EncodedImage,
@@ -194,7 +194,9 @@ class _Run:
         self._commit()
         outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
         self._publish()
-        if not self.stop.is_set():
+        if self.stop.is_set():
+            self._tell_who_answers()
+        else:
             self._answer_with(self.stored, roots)
         summary = self._summary(outcome)
         self.writer.record_run(summary_as_dict(summary))
@@ -339,12 +341,17 @@ class _Run:
 
     def _answer_with(self, stored: StoredEncoder, roots: Sequence[Path]) -> None:
         """Let searches use this encoder, once it has all that the former one has."""
-        if self.writer.answers_with(stored, whole=set(self.writer.roots()) <= set(roots)):
+        if not self.writer.answers_with(stored, whole=set(self.writer.roots()) <= set(roots)):
+            self._tell_who_answers()
+
+    def _tell_who_answers(self) -> None:
+        """Say with which encoder searches go on, if it is not the one of this run."""
+        former = self.writer.current_encoder()
+        if former is None or former.id == self.stored.id or not former.images:
             return
-        former = self.writer.default_encoder()
         self.on_notice(
             f"searches go on with {former.card.name}, which has {former.images:,} images, until "
-            f"`sightline index` without a folder has been through all with {stored.card.name}"
+            f"`sightline index` without a folder has been through all with {self.stored.card.name}"
         )
 
     def _summary(self, outcome: ScanOutcome) -> IndexSummary:

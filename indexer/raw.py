@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
-REMEDY: Final = "a RAW photo; to read these: pip install 'sightline[raw]'"
+ADVICE: Final = "a RAW photo; to read these"  # older libraries hold it with another way to do so behind it
+REMEDY: Final = f"{ADVICE}, install the extra `raw`; in Sightline's clone: pipx install --force '.[raw]'"
 
 # LibRaw's flip to the turn that sets the image upright.
 _TURNS: Final = {

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import EncoderMismatch, LibraryEmpty
+from indexer.errors import EncoderMismatch, LibraryEmpty, VectorsMissing
 from indexer.records import Vectors
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
@@ -42,9 +42,9 @@ def search(
 ) -> SearchAnswer:
     """Find the images nearest to a query; the example images themselves, and copies of them, are left out.
 
-    model chooses among the library's encoders (default: the last it was indexed with). encoding is one that
+    model chooses among the library's encoders (default: the one that searches use). encoding is one that
     was begun before the library was open; load gives an encoder for a card, for callers that keep one.
-    Raises LibraryEmpty, EncoderMismatch, QueryInvalid, EncoderError.
+    Raises LibraryEmpty, EncoderMismatch, VectorsMissing, QueryInvalid, EncoderError.
     """
     began = time.perf_counter()
     with reader.snapshot():
@@ -89,17 +89,23 @@ def _any_vector(dimension: int) -> Vectors:
 
 
 def choose_encoder(reader: LibraryReader, model: str | None) -> StoredEncoder:
-    """Give the library's encoder of that name, or its default one."""
-    if model is None:
-        stored = reader.default_encoder()
-    else:
-        named = [stored for stored in reader.encoders() if stored.card.name == model]
-        if not named:
-            raise EncoderMismatch(model, tuple(stored.card.name for stored in reader.encoders()))
-        stored = named[-1]
-    if not stored.images:
-        raise LibraryEmpty(reader.path)
-    return stored
+    """Give the library's encoder of that name, or its default one; raises when it has no vectors."""
+    return reader.default_encoder() if model is None else _named_encoder(reader, model)
+
+
+def _named_encoder(reader: LibraryReader, model: str) -> StoredEncoder:
+    from indexer.encoders.names import canonical  # a search that names no model does without
+
+    encoders = reader.encoders()
+    names = (model, canonical(model))  # a folder goes by its whole path in the library
+    named = [stored for stored in encoders if stored.card.name in names]
+    if not named:
+        raise EncoderMismatch(model, tuple(stored.card.name for stored in encoders))
+    if named[-1].images:
+        return named[-1]
+    if any(stored.images for stored in encoders):
+        raise VectorsMissing(model)
+    raise LibraryEmpty(reader.path)
 
 
 def _is_above(hit: Hit, min_score: float | None, min_relevance: float | None) -> bool:

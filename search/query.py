@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.errors import QueryInvalid
+from indexer.errors import QueryInvalid, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,8 +203,20 @@ def _looks_like_file(word: str) -> bool:
         return False
 
 
+def home_expanded(path: Path) -> Path:
+    """Put the home folder in place of a ~ or ~user at the start; raises UsageError when there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        what = f"{path}: no such user as {path.parts[0]}, or one without a home folder"
+        raise UsageError(f"{what}; a file of that name is ./{path}") from error
+
+
 def _example(path: Path, weight: float) -> QueryPart:
-    full = path.expanduser()
+    try:
+        full = home_expanded(path)
+    except UsageError as error:
+        raise QueryInvalid(str(error)) from error
     if full.is_dir():
         raise QueryInvalid(f"{path}: a folder, not an image; keep to a folder with --in {path}")
     if not full.is_file():

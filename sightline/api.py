@@ -1,6 +1,7 @@
 """The public interface: a library to index, search and read from Python."""
 
 import functools
+import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -20,7 +21,7 @@ from search.encoding import load_for_query
 from search.engine import choose_encoder, search
 from search.parts import by_parts as order_by_parts
 from search.parts import images_ahead
-from search.query import Query, make_query
+from search.query import Query, home_expanded, make_query
 from search.regions import Highlighter, load_highlighter
 from search.regions_texts import checked_texts
 from search.results import SearchAnswer
@@ -96,7 +97,7 @@ class Library:
         self.close()
         summary = index_folders(
             self.path,
-            [Path(folder).expanduser() for folder in folders] or self._folders(),
+            [home_expanded(Path(folder)) for folder in folders] or self._folders(),
             IndexSettings(
                 model=model,
                 device=device,
@@ -141,9 +142,10 @@ class Library:
         A hit's score is a cosine; its relevance, 0 to 1, says how far it stands above what unrelated queries
         get here, and answer.nothing_matches whether no hit does (see search/rank.py). by_parts orders the
         nearest images anew by how well parts of them match the words (search/parts.py).
-        Raises LibraryMissing, LibraryEmpty, QueryInvalid, EncoderMismatch, EncoderError.
+        Raises LibraryMissing, LibraryEmpty, VectorsMissing, QueryInvalid, EncoderMismatch, EncoderError.
         """
-        parts = make_query(_texts(query), without=_texts(without), like=_files(like))
+        limit = _count(limit)
+        parts = make_query(_words(query), without=_words(without), like=_files(like))
         filters = make_filters(
             folder=folder,
             after=after,
@@ -196,7 +198,7 @@ class Library:
         """
         self.close()
         with open_for_writing(self._existing(), create=False) as writer:
-            return writer.forget(Path(path).expanduser().absolute())
+            return writer.forget(home_expanded(Path(path)).absolute())
 
     def _folders(self) -> list[Path]:
         """Give what `index` takes when no folder is named."""
@@ -235,7 +237,7 @@ def highlight_image(
 
     wanted = checked_texts(_words(texts))
     if isinstance(image, str | Path):
-        opened, size = open_photo(Path(image).expanduser())
+        opened, size = open_photo(home_expanded(Path(image)))
     else:
         opened, size = _upright(image), None
     width, height = size or opened.size
@@ -275,7 +277,7 @@ def _highlighter(model: str, device: str) -> Highlighter:
 
 def open_folder(path: str | Path, library: str | Path | None) -> Library:
     """Open the library of a folder of images, or a library by its own folder."""
-    folder = Path(path).expanduser().absolute()
+    folder = home_expanded(Path(path)).absolute()
     if library is not None:
         return Library(_existing_folder(folder), as_library(Path(library)))
     if is_library(folder) or folder.name == LIBRARY_NAME:
@@ -289,9 +291,19 @@ def _existing_folder(folder: Path) -> Path:
     return folder
 
 
-def _texts(texts: str | Sequence[str]) -> Sequence[str]:
-    return [texts] if isinstance(texts, str) else texts
+def _files(files: object) -> Sequence[str | Path]:
+    some = [files] if isinstance(files, str | Path) else files
+    if not isinstance(some, Sequence) or not all(isinstance(file, str | Path) for file in some):
+        raise QueryInvalid(f"like is a path or a list of paths, not {type(files).__name__}: {files!r:.60}")
+    return some
 
 
-def _files(files: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
-    return [files] if isinstance(files, str | Path) else files
+def _count(limit: object) -> int:
+    """Read a whole number, numpy's too."""
+    try:
+        count = operator.index(limit)  # type: ignore[arg-type]  # it is what tells
+    except TypeError as error:
+        raise QueryInvalid(f"limit is a whole number, not {type(limit).__name__}: {limit!r:.60}") from error
+    if count < 1:
+        raise QueryInvalid(f"limit is {count}; ask for 1 image at least")
+    return count

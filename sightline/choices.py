@@ -52,7 +52,9 @@ def make_filters(
 def _folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
-    path = Path(folder).expanduser()
+    from search.query import home_expanded
+
+    path = home_expanded(Path(folder))
     if not path.is_dir():
         raise FolderMissing(path)
     return path.absolute()

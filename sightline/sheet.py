@@ -1,7 +1,8 @@
 """The contact sheet: the images of an answer in rows of equal height, as one picture to keep or to send."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,8 +18,10 @@ from .thumbnails import thumbnails
 from .writing import written_whole
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Found: TypeAlias = tuple[Hit, Image.Image | None]  # None: it cannot be read
 
 WIDTH = 1600  # pixels
+HEIGHT_MAX = 16_000  # WebP holds 16,383; JPEG and what shows PNG take more, but no one scrolls that far
 MARGIN = 48
 GAP = 20
 ROW_HEIGHT = 270  # before a row is fitted to the width
@@ -41,7 +44,7 @@ _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msgothic.ttc", "
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A hit with its image and its place."""
+    """A hit with its image, cut and reduced to the size it has on the sheet, and its place."""
 
     rank: int
     hit: Hit
@@ -53,48 +56,59 @@ class _Cell:
 
 
 def contact_sheet(answer: SearchAnswer) -> Image.Image:
-    """Draw the hits of an answer, best first, with ranks, scores, relevance and names."""
-    images = list(thumbnails([hit.path for hit in answer], ROW_HEIGHT * 3))
-    cells = list(_placed(answer.hits, images))
+    """Draw the hits of an answer, best first, with ranks, scores, relevance and names; as many as fit."""
+    cells = list(_placed(answer.hits))
     bottom = max((cell.top + cell.height + CAPTION_HEIGHT for cell in cells), default=HEADER_HEIGHT + 80)
     sheet = Image.new("RGB", (WIDTH, bottom + MARGIN - GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    _draw_header(draw, answer)
+    _draw_header(draw, answer, shown=len(cells))
     for cell in cells:
         _draw_image(sheet, draw, cell)
         _draw_caption(draw, cell)
     return sheet
 
 
-def _placed(hits: Sequence[Hit], images: Sequence[Image.Image | None]) -> Iterator[_Cell]:
-    """Break the images into rows, each stretched to the whole width but the last."""
-    aspects = [_aspect(image) for image in images]
-    top, start = HEADER_HEIGHT, 0
-    while start < len(hits):
-        end = _row_end(aspects, start)
-        room = WIDTH - 2 * MARGIN - GAP * (end - start - 1)
-        height = room / sum(aspects[start:end])
-        if end == len(hits):
-            height = min(height, ROW_HEIGHT)
-        left = float(MARGIN)
-        for position in range(start, end):
-            width = aspects[position] * height
-            yield _Cell(
-                position + 1, hits[position], images[position], round(left), top, round(width), round(height)
-            )
-            left += width + GAP
-        top += round(height) + CAPTION_HEIGHT + GAP
-        start = end
+def _placed(hits: Sequence[Hit]) -> Iterator[_Cell]:
+    """Place rows of images until the sheet is full; images beyond it are not read."""
+    top, rank = HEADER_HEIGHT, 1
+    # A panorama of three times its height still comes at the height of a row.
+    images = thumbnails([hit.path for hit in hits], ROW_HEIGHT * 3)
+    for row in _rows(zip(hits, images, strict=True)):
+        height = min(_height(row), ROW_HEIGHT)  # of the last row, which is not stretched to the whole width
+        bottom = top + round(height) + CAPTION_HEIGHT
+        if bottom + MARGIN - GAP > HEIGHT_MAX:
+            return
+        yield from _row_cells(row, rank, top, height)
+        top, rank = bottom + GAP, rank + len(row)
 
 
-def _row_end(aspects: Sequence[float], start: int) -> int:
-    """Give the end of the row that begins at start: the first that is no higher than ROW_HEIGHT."""
-    total = 0.0
-    for end in range(start, len(aspects)):
-        total += aspects[end]
-        if total * ROW_HEIGHT + GAP * (end - start) >= WIDTH - 2 * MARGIN:
-            return end + 1
-    return len(aspects)
+def _rows(images: Iterable[_Found]) -> Iterator[list[_Found]]:
+    """Break images into rows; a row ends with the image that makes it no higher than ROW_HEIGHT."""
+    row: list[_Found] = []
+    for image in images:
+        row.append(image)
+        if _height(row) <= ROW_HEIGHT:
+            yield row
+            row = []
+    if row:
+        yield row
+
+
+def _height(row: Sequence[_Found]) -> float:
+    """Give the height at which a row fills the width."""
+    room = WIDTH - 2 * MARGIN - GAP * (len(row) - 1)
+    return room / sum(_aspect(image) for _, image in row)
+
+
+def _row_cells(row: Sequence[_Found], rank: int, top: int, height: float) -> Iterator[_Cell]:
+    left = float(MARGIN)
+    for position, (hit, image) in enumerate(row):
+        width = _aspect(image) * height
+        size = (round(width), round(height))
+        # Reduced at once, so that only a row of thumbnails is held at their full size.
+        fitted = ImageOps.fit(image, size, Image.Resampling.LANCZOS) if image else None
+        yield _Cell(rank + position, hit, fitted, round(left), top, *size)
+        left += width + GAP
 
 
 def _aspect(image: Image.Image | None) -> float:
@@ -103,12 +117,14 @@ def _aspect(image: Image.Image | None) -> float:
     return min(max(image.width / image.height, ASPECT_MIN), ASPECT_MAX)
 
 
-def _draw_header(draw: ImageDraw.ImageDraw, answer: SearchAnswer) -> None:
+def _draw_header(draw: ImageDraw.ImageDraw, answer: SearchAnswer, *, shown: int) -> None:
     room = WIDTH - 2 * MARGIN
     title = printable(str(answer.query))
     font = font_for(34, title)
     draw.text((MARGIN, 40), fitted_text(draw, title, font, room), font=font, fill=INK)
     below = f"{len(answer.hits)} of {plural(answer.images, 'image')}   {answer.encoder}"
+    if shown < len(answer.hits):
+        below += f"   the first {shown} are shown"
     if not answer.hits:
         below += "   no image passes the filters"
     elif answer.nothing_matches:
@@ -124,9 +140,7 @@ def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, cell: _Cell) -> N
         middle = (cell.left + cell.width // 2, cell.top + cell.height // 2)
         draw.text(middle, "cannot be read", font=font_for(17), fill=QUIET, anchor="mm")
         return
-    size = (cell.width, cell.height)
-    fitted = ImageOps.fit(cell.image, size, Image.Resampling.LANCZOS)
-    sheet.paste(fitted, box[:2], _rounded(size))
+    sheet.paste(cell.image, box[:2], _rounded(cell.image.size))
 
 
 def _rounded(size: tuple[int, int]) -> Image.Image:
@@ -187,15 +201,18 @@ def _is_in_own_font(letter: str) -> bool:
 
 def fitted_text(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
     """Cut the middle out of a text wider than room pixels: a name's end tells as much as its start."""
-    if draw.textlength(text, font=font) <= room:
+
+    def is_too_wide(shown: str) -> bool:
+        return draw.textlength(shown, font=font) > room
+
+    def cut(keep: int) -> str:
+        return text[: (keep + 1) // 2] + "…" + text[len(text) - keep // 2 :]
+
+    if not is_too_wide(text):
         return text
-    keep = len(text)
-    while keep > 2:
-        keep -= 1
-        cut = text[: (keep + 1) // 2] + "…" + text[len(text) - keep // 2 :]
-        if draw.textlength(cut, font=font) <= room:
-            return cut
-    return "…"
+    letters = range(2, len(text))
+    fitting = bisect_left(letters, True, key=lambda keep: is_too_wide(cut(keep)))  # how many of them fit
+    return cut(letters[fitting - 1]) if fitting else "…"
 
 
 def save_sheet(answer: SearchAnswer, file: Path) -> None:

@@ -186,16 +186,24 @@ def write_leaks_page(report: "LeakReport", train: Path, test: Path, skipped: int
 def _write_html(html: str, file: Path) -> None:
     from .writing import write_whole
 
-    write_whole(file, html)
-    remark(f"wrote {file} ({file_size(file.stat().st_size)})")
+    with _told(file):
+        write_whole(file, html)
 
 
 def write_sheet(answer: "SearchAnswer", file: Path) -> None:
     """Write the answer as a contact sheet."""
     from .sheet import save_sheet
 
-    save_sheet(answer, file)
-    remark(f"wrote {file} ({file_size(file.stat().st_size)})")
+    with _told(file):
+        save_sheet(answer, file)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Say that a file was written, and whether another one had to go for it."""
+    verb = "replaced" if file.is_file() else "wrote"
+    yield
+    remark(f"{verb} {file} ({file_size(file.stat().st_size)})")
 
 
 @contextmanager

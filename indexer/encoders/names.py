@@ -91,19 +91,27 @@ def resolve(name: str, notify: Notify) -> ModelFiles:
         return _builtin()
     if "@" in name:
         return _checkpoint(name)
-    if Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser().resolve()
+    if _expanded(name).is_dir():
+        folder = _expanded(name).resolve()
         return _folder(str(folder), folder)
     return _published(name, notify)
+
+
+def _expanded(name: str) -> Path:
+    """Read a name as a path; a ~user that there is not stays as it stands, and so is found nowhere."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def canonical(name: str) -> str:
     """Give a name the form that `resolve` puts on the card, without looking for any file."""
     if "@" in name:
         architecture, _, file = name.partition("@")
-        return f"{_plain(architecture)}@{Path(file).expanduser().resolve()}"
-    if name != BUILTIN and Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser().resolve())
+        return f"{_plain(architecture)}@{_expanded(file).resolve()}"
+    if name != BUILTIN and _expanded(name).is_dir():
+        return str(_expanded(name).resolve())
     architecture, _, tag = name.rpartition("/")
     return f"{_plain(architecture)}/{_plain_tag(tag)}" if architecture else name
 
@@ -165,7 +173,7 @@ def _folder_weights(name: str, folder: Path) -> Path:
 def _checkpoint(name: str) -> ModelFiles:
     written, _, file = name.partition("@")
     architecture = _known_architecture(name, written)
-    weights = Path(file).expanduser().resolve()
+    weights = _expanded(file).resolve()
     _check_checkpoint(name, weights)
     config = architecture_config(architecture)
     return ModelFiles(

@@ -18,6 +18,10 @@ WHERE embedding.encoder_id = ? AND content.orphaned_at IS NULL
 AND content.id NOT IN (SELECT content_id FROM patch_grid WHERE encoder_id = ? AND recipe = ?)
 ORDER BY content.id
 """
+_COUNT_GRIDS = """
+SELECT count(DISTINCT content.id), coalesce(sum(length(patch_grid.cells)), 0)
+FROM patch_grid LEFT JOIN content ON content.id = patch_grid.content_id AND content.orphaned_at IS NULL
+"""
 
 
 def get_grids(
@@ -37,8 +41,6 @@ def without_grids(connection: Connection, encoder_id: int, recipe: str) -> Ids:
 
 
 def count_grids(connection: Connection) -> tuple[int, int]:
-    """Count the grids, and the bytes they take."""
-    count, size = connection.execute(
-        "SELECT count(*), coalesce(sum(length(cells)), 0) FROM patch_grid"
-    ).fetchone()
+    """Count the live contents that have grids, and the bytes that all grids take."""
+    count, size = connection.execute(_COUNT_GRIDS).fetchone()
     return int(count), int(size)

@@ -2,16 +2,21 @@
 
 import atexit
 import errno
+import io
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from indexer.errors import DiskFull, SightlineError
+
+from ..names import printable
 
 # name -> the first line of its help, so that listing the commands loads none of them
 COMMANDS = {
@@ -44,11 +49,11 @@ Which library: --library PATH, else SIGHTLINE_LIBRARY, else the nearest .sightli
 folder at or above the current folder.
 
 \b
-Exit codes: 0 done (also when a search finds nothing)   1 failed, with the reason
-  2 the request is off   3 the library does not allow it   4 the library is busy
-  5 the model cannot be had or run   6 the disk is full    11 duplicates found
-  7 the training cannot go on
-  70 a bug in sightline   130 stopped by Ctrl-C  141 the reader of our output went away
+Exit codes: 0 done (also when a search finds nothing)   1 failed, or problems left
+  2 the request is off   3 the library does not allow it   4 another process is writing
+  5 the model cannot be had or run   6 the disk is full   7 the training cannot go on
+  11 duplicates or leaks found   70 a bug in sightline   130 stopped by Ctrl-C
+  141 the reader of our output went away
 """
 
 
@@ -64,7 +69,9 @@ class _Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click means it for each class; ours has many
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"sightline: {self.format_message()}", file=file or sys.stderr)
+        # Indented, so that a line break in a file's name cannot begin what looks like another error.
+        message = _shown(self.format_message()).replace("\n", "\n  ")
+        click.echo(f"sightline: {message}", file=file or sys.stderr)
 
 
 class LazyGroup(click.Group):
@@ -90,7 +97,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; turn what can go wrong into one line and an exit code."""
         try:
-            result = super().invoke(ctx)
+            with _clean_messages():
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except SightlineError as error:
             if _debugging(ctx):
@@ -115,6 +123,20 @@ class LazyGroup(click.Group):
         return result
 
 
+@contextmanager
+def _clean_messages() -> Iterator[None]:
+    """Take out of click's messages what could steer a terminal: they quote what was typed."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = _shown(error.message)  # type: ignore[misc]  # final, and its message all the same
+        raise
+
+
+def _shown(message: str) -> str:
+    return "\n".join(map(printable, message.split("\n")))
+
+
 def _debugging(ctx: click.Context) -> bool:
     return bool(ctx.params.get("debug")) or os.environ.get("SIGHTLINE_DEBUG", "") not in ("", "0")
 
@@ -127,9 +149,14 @@ def _drop_stdout() -> None:
 def _told(error: OSError) -> tuple[str, int]:
     """Say what the system refused, and with which exit code."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{error.filename or 'writing'}: the disk is full", DiskFull.exit_code
-    place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{_named(error) or 'writing'}: the disk is full", DiskFull.exit_code
+    place = f"{_named(error)}: " if error.filename else ""
     return f"{place}{(error.strerror or str(error)).lower()}", SightlineError.exit_code
+
+
+def _named(error: OSError) -> str:
+    """Give the name of the file on one line: a line break in it would look like a second message."""
+    return printable(str(error.filename)) if error.filename else ""
 
 
 def _bug_report(error: Exception) -> str:
@@ -151,10 +178,32 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
+    _mend_streams()
     try:
         cli(prog_name="sightline")
     except SystemExit as end:
         _leave(end)
+
+
+def _mend_streams() -> None:
+    """Make stdout and stderr take whatever is written to them.
+
+    Python gives None for one that is closed, and a shell's `2>&-` closes it. The encoding of stdout may lack
+    letters of a file's name.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere())
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the process ends)
+    # It got the number of the closed stream, which in a worker would else go to the next file opened there.
+    os.set_inheritable(stream.fileno(), True)
+    return stream
 
 
 def _leave(end: SystemExit) -> NoReturn:
@@ -166,7 +215,7 @@ def _leave(end: SystemExit) -> NoReturn:
     """
     if not any(thread.name == ENCODING_THREAD for thread in threading.enumerate()):
         atexit._run_exitfuncs()
-    with suppress(OSError):
-        sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)

@@ -36,7 +36,8 @@ Nothing is touched without --apply. --apply delete asks twice once it is known w
 leaves alone a file with the only XMP sidecar, and does not go with --level similar.
 
 \b
-Exit codes: 0 none found, or hard links alone   11 duplicates found (with --apply: some were left alone)
+Exit codes: 0 none found, hard links alone, or --apply did all
+  11 duplicates found (with --apply: some were left alone)
   1 failed   2 wrong option   3 the library does not allow it   130 Ctrl-C
 """
 

@@ -42,7 +42,7 @@ Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong optio
     "--model",
     metavar="NAME",
     help="builtin, ARCHITECTURE/TAG, ARCHITECTURE@FILE or a folder. "
-    "Default: the library's own; for a new one `auto`. `sightline models` lists them.",
+    "Default: the one last indexed with; for a new library `auto`. `sightline models` lists them.",
 )
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Images per encoder call.")
 @click.option(

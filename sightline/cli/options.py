@@ -15,6 +15,8 @@ from ..choices import parse_date
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+COUNT_MAX = 2**31 - 1
+
 if TYPE_CHECKING:
     PathType: TypeAlias = click.ParamType[Path]
     DateType: TypeAlias = click.ParamType[date]
@@ -33,6 +35,20 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class Count(click.IntRange):
+    """A number from 1 on that every part below can hold; help does not tell its end, which no one needs."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number."""
+        number = int(super().convert(value, param, ctx))
+        if number > COUNT_MAX:
+            self.fail(f"{value} is too much; the most is {COUNT_MAX:,}", param, ctx)
+        return number
+
+
 class AnyPath(PathType):
     """A path, given as it stands; whether it exists is the command's business, with its own words."""
 
@@ -42,13 +58,37 @@ class AnyPath(PathType):
         """Make a path; ~ is the home folder."""
         if not str(value):
             self.fail("an empty path", param, ctx)
-        return Path(value).expanduser()
+        if not str(value).startswith("~"):
+            return Path(value)
+        from search.query import home_expanded
+
+        try:
+            return home_expanded(Path(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Let the shell complete file names."""
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+class PagePath(AnyPath):
+    """Where a page is written: a name that can be no photo's, since what is there is replaced."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Make a path; of a link, it is what it points to that is written."""
+        path = super().convert(value, param, ctx)
+        is_page = Path(os.path.realpath(path)).suffix.lower() in (".html", ".htm")
+        if not is_page and not _takes_what_is_written(path):
+            self.fail(f"{path}: a page is written there, so its name must end in .html", param, ctx)
+        return path
+
+
+def _takes_what_is_written(path: Path) -> bool:
+    """Tell a pipe or a device, which is written to and never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 class Day(DateType):
@@ -69,7 +109,7 @@ class Day(DateType):
 def html_option(command: Command) -> Command:
     """Add --html."""
     return click.option(
-        "--html", type=AnyPath(), metavar="FILE", help="Write a page with the images, complete in one file."
+        "--html", type=PagePath(), metavar="FILE", help="Write a page with the images, complete in one file."
     )(command)
 
 

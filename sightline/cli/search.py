@@ -2,10 +2,15 @@
 
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import AnyPath, Day, html_option, library_option, library_path
+from .options import AnyPath, Count, Day, FiniteRange, html_option, library_option, library_path
+
+if TYPE_CHECKING:
+    from indexer.store.reader import LibraryReader
+    from search.query import Query
 
 EPILOG = """\b
 The query:
@@ -48,15 +53,15 @@ on stderr that nothing matches well, shows the least far all the same, and exits
 )
 @click.option("--before", type=Day(), metavar="DATE", help="Taken before this date.")
 @click.option("--camera", metavar="TEXT", help="The camera's name contains this.")
-@click.option("--min-width", type=click.IntRange(1), metavar="PIXELS", help="At least this wide.")
-@click.option("--min-height", type=click.IntRange(1), metavar="PIXELS", help="At least this high.")
-@click.option("-n", "--limit", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
-@click.option("--min-score", type=click.FloatRange(-1, 1), metavar="COSINE", help="Leave out lower scores.")
+@click.option("--min-width", type=Count(), metavar="PIXELS", help="At least this wide.")
+@click.option("--min-height", type=Count(), metavar="PIXELS", help="At least this high.")
+@click.option("-n", "--limit", type=Count(), default=10, show_default=True, help="How many images.")
+@click.option("--min-score", type=FiniteRange(-1, 1), metavar="COSINE", help="Leave out lower scores.")
+@click.option("--min-relevance", type=FiniteRange(0, 1), metavar="0..1", help="Leave out lower relevances.")
 @click.option(
-    "--min-relevance", type=click.FloatRange(0, 1), metavar="0..1", help="Leave out lower relevances."
-)
-@click.option(
-    "--model", metavar="NAME", help="Which of the library's models; default: the last indexed with."
+    "--model",
+    metavar="NAME",
+    help="Which of the library's models; default: the one that searches use, see `status`.",
 )
 @click.option(
     "--parts", is_flag=True, help="Order the nearest anew by how well parts of them match the words (PACL)."
@@ -128,6 +133,8 @@ def command(
     from search.engine import search
 
     with open_library(place) as reader:
+        if sheet:
+            _refuse_pictures(sheet, parsed, reader)
         answer = search(
             reader,
             parsed,
@@ -155,6 +162,23 @@ def command(
     else:
         show.hits(answer, preview=preview)
     show.remarks(answer, notes)
+
+
+def _refuse_pictures(sheet: Path, query: "Query", reader: "LibraryReader") -> None:
+    """Refuse a sheet in the place of a picture: the sheet would replace it."""
+    if not sheet.is_file():
+        return
+    if any(sheet.samefile(part.path) for part in query.examples if part.path):
+        raise click.UsageError(
+            f"--sheet {sheet} is an example picture, not to be replaced; give another name"
+        )
+    from indexer.store.names import absolute, real
+    from search.places import has_images
+
+    if any(has_images(reader, name) for name in (absolute(sheet), real(sheet))):
+        raise click.UsageError(
+            f"--sheet {sheet} is one of the library's images, not to be replaced; give another name"
+        )
 
 
 def _images_ahead(limit: int) -> int:

@@ -1,5 +1,6 @@
 """`sightline train`: fine-tune a model on pairs of images and texts."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from trainer.checking import Checked
     from trainer.examples import Example
+    from trainer.tuning.folder import RunFolder
     from trainer.tuning.kept_pairs import Source
     from trainer.tuning.settings import Method
 
@@ -20,7 +22,7 @@ METHODS = ("auto", "full", "lora", "head", "probe", "scratch", "pacl")
 EPILOG = """\b
 Examples:
   sightline train pairs.csv --from ViT-B-32/laion2b_s34b_b79k --out runs/parts
-  sightline train pairs.csv --out runs/parts --check
+  sightline train pairs.csv --check
   sightline train photos/ --method head --out runs/mine
   sightline train birds/ --method probe --out runs/birds
   sightline train 'shards-{000..004}.tar' --method lora --batch 1024 --micro-batch 64 --out runs/shop
@@ -50,7 +52,9 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 
 @click.command("train", epilog=EPILOG)
 @click.argument("pairs", type=AnyPath())
-@click.option("--out", "folder", type=AnyPath(), required=True, metavar="RUN", help="The folder of the run.")
+@click.option(
+    "--out", "folder", type=AnyPath(), metavar="RUN", help="The folder of the run; --check does without."
+)
 @click.option("--from", "model", metavar="MODEL", help="What to begin from.  [default: builtin]")
 @click.option(
     "--method", type=click.Choice(METHODS), default="auto", show_default=True, help="What learns; see below."
@@ -68,7 +72,7 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 )
 @click.option("--image-column", metavar="NAME", help="Which column of a table names the images.")
 @click.option("--caption-column", metavar="NAME", help="Which column of a table holds the texts.")
-@click.option("--check", is_flag=True, help="Only look the pairs through.")
+@click.option("--check", is_flag=True, help="Only look the pairs through; --json tells what was found.")
 @click.option("--epochs", type=click.IntRange(1), help="Times that every image is seen.")
 @click.option(
     "--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another, at most."
@@ -94,7 +98,7 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 def command(
     pairs: Path,
-    folder: Path,
+    folder: Path | None,
     model: str | None,
     method: str,
     validation: Path | None,
@@ -115,19 +119,24 @@ def command(
 
     from .. import show, train_report
 
-    if resume:
-        RunFolder(folder).check_can_go_on()
-    elif not check:
+    if folder is None and (resume or not check):
+        raise click.UsageError("--out RUN is missing: the folder that the run is kept in")
+    run = RunFolder(folder) if folder and resume else None
+    if run:
+        run.check_can_go_on()
+    elif folder and not check:
         RunFolder(folder).check_is_free()
-    seed, begun = _seed(settings["seed"], resume, folder), _model(model, method, resume, folder)
+    seed, begun = _seed(settings["seed"], run), _model(model, method, run)
     is_cut = None if method == "scratch" else _cuts(begun)
     source = _source(pairs, validation, val_share, image_column, caption_column, seed)
-    checked = (_kept(source, folder) if resume else None) or _check(source, is_cut)
+    checked = (_kept(source, run) if run else None) or _check(source, is_cut)
     for line in checked.lines():
         show.remark(line)
-    if check:
+    if check and as_json:
+        show.json_lines([_checked_dict(checked)])
+    if check or folder is None:  # only --check does without a folder
         return
-    chosen = _method(method, checked, resume, folder)
+    chosen = _method(method, checked, run)
     request = Request(
         model=begun,
         method=chosen,
@@ -176,15 +185,22 @@ def _source(
     return Source(examples, held_out, share, seed)
 
 
-def _kept(source: "Source", folder: Path) -> "Checked | None":
-    """Give the pairs as the run in the folder found them, if it began with the same ones."""
+def _checked_dict(checked: "Checked") -> dict[str, Any]:
+    return {
+        "train_images": len(checked.train),
+        "validation_images": len(checked.validation),
+        "findings": [asdict(finding) for finding in checked.findings],
+    }
+
+
+def _kept(source: "Source", run: "RunFolder") -> "Checked | None":
+    """Give the pairs as a run found them, if it began with the same ones."""
     from trainer.checking import Checked
-    from trainer.tuning.folder import RunFolder
     from trainer.tuning.kept_pairs import read_pairs
 
     from .. import show
 
-    parts = read_pairs(RunFolder(folder).pairs, source.digest())
+    parts = read_pairs(run.pairs, source.digest())
     if parts is None:
         return None
     show.remark("the pairs were looked through when the run began")
@@ -237,20 +253,17 @@ def _cuts(model: str) -> "Callable[[str], bool] | None":
     return None if model in ready_names() else cuts_of(resolve(model, show.remark), show.remark)
 
 
-def _seed(asked: int | None, resume: bool, folder: Path) -> int:
-    from trainer.tuning.folder import RunFolder
-
-    return int(RunFolder(folder).description()["settings"]["seed"]) if resume else asked or 0
+def _seed(asked: int | None, run: "RunFolder | None") -> int:
+    return int(run.description()["settings"]["seed"]) if run else asked or 0
 
 
-def _method(asked: str, checked: "Checked", resume: bool, folder: Path) -> "Method":
-    from trainer.tuning.folder import RunFolder
+def _method(asked: str, checked: "Checked", run: "RunFolder | None") -> "Method":
     from trainer.tuning.settings import Method, method_for
 
     from .. import show
 
-    if resume:
-        begun = Method(RunFolder(folder).description()["settings"]["method"])
+    if run:
+        begun = Method(run.description()["settings"]["method"])
         _check_went_on("method", begun, None if asked == "auto" else asked)
         return begun
     if asked != "auto":
@@ -260,11 +273,10 @@ def _method(asked: str, checked: "Checked", resume: bool, folder: Path) -> "Meth
     return chosen
 
 
-def _model(asked: str | None, method: str, resume: bool, folder: Path) -> str:
-    from trainer.tuning.folder import RunFolder
-
-    if resume:
-        begun = str(RunFolder(folder).description()["model"])
+def _model(asked: str | None, method: str, run: "RunFolder | None") -> str:
+    """Name what is begun from; a run that is gone on with has said so."""
+    if run:
+        begun = str(run.description()["model"])
         _check_went_on("from", begun, asked)
         return begun
     return asked or ("small" if method == "scratch" else "builtin")

@@ -508,7 +508,10 @@ def test_raw_without_rawpy_is_skipped_with_the_remedy(
 ) -> None:
     (tmp_path / "x.dng").write_bytes(dng(320, 240))
     monkeypatch.setattr("indexer.raw.is_available", lambda: False)
-    assert reason_of(tmp_path / "x.dng") == "a RAW photo; to read these: pip install 'sightline[raw]'"
+    assert reason_of(tmp_path / "x.dng") == (
+        "a RAW photo; to read these, install the extra `raw`; "
+        "in Sightline's clone: pipx install --force '.[raw]'"
+    )
 
 
 def test_jpeg_named_like_a_raw_is_decoded_as_jpeg(tmp_path: Path) -> None:

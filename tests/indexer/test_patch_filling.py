@@ -64,6 +64,14 @@ def test_all_images_are_filled_in_once(library: Path, encoder: PatchEncoder) -> 
         assert reader.status().patches == (3, first.stored_bytes)
 
 
+def test_images_without_a_file_are_not_counted(folder: Path, library: Path, encoder: PatchEncoder) -> None:
+    stored_bytes = fill_patches(library, encoder).stored_bytes
+    (folder / "1.png").unlink()
+    index_folders(library, [folder], SETTINGS)
+    with open_library(library) as reader:
+        assert reader.status().patches == (2, stored_bytes)
+
+
 def test_only_what_is_new_is_taken(folder: Path, library: Path, encoder: PatchEncoder) -> None:
     fill_patches(library, encoder)
     noise(7).save(folder / "new.png")

@@ -12,6 +12,7 @@ from indexer import pipeline
 from indexer.decode import DecodePool
 from indexer.errors import FolderMissing
 from indexer.pipeline import IndexSettings, Progress, index_folders
+from indexer.raw import REMEDY
 from indexer.records import FoundFile, IndexSummary, Skipped
 from indexer.store.library import open_for_writing, open_library
 
@@ -325,6 +326,41 @@ def test_searches_keep_their_encoder_until_all_is_indexed_with_another(
     run(library, photos, replace(SETTINGS, model=None))
     with open_library(library) as reader:
         assert reader.default_encoder().card.name == other_model
+
+
+def test_a_stopped_run_with_another_encoder_says_which_one_searches_use(
+    library: Path, photos: Path, other_model: str
+) -> None:
+    run(library, photos)
+    stopped = threading.Event()
+    stopped.set()
+    notices: list[str] = []
+    other = replace(SETTINGS, model=other_model)
+    index_folders(library, [photos], other, stop=stopped, on_notice=notices.append)
+    assert "searches go on with builtin, which has 6 images" in notices[-1]
+
+
+def test_a_stopped_run_with_the_encoder_of_searches_says_nothing(library: Path, photos: Path) -> None:
+    run(library, photos)
+    stopped = threading.Event()
+    stopped.set()
+    notices: list[str] = []
+    index_folders(library, [photos], SETTINGS, stop=stopped, on_notice=notices.append)
+    assert not any("searches go on" in notice for notice in notices)
+
+
+@pytest.mark.parametrize("remedy", [REMEDY, "a RAW photo; to read these: pip install 'sightline[raw]'"])
+def test_a_raw_photo_is_tried_again_once_raw_can_be_read(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, remedy: str
+) -> None:
+    def refuse(pool: DecodePool, files: Iterable[FoundFile]) -> Iterator[Skipped]:
+        yield from (Skipped(file, remedy) for file in files)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DecodePool, "decode", refuse)
+        assert counts(run(library, photos)) == (0, 0, 0, 0, 6)
+    monkeypatch.setattr(pipeline, "find_spec", lambda name: object())
+    assert counts(run(library, photos)) == (6, 0, 0, 0, 0)
 
 
 def test_a_part_indexed_with_another_encoder_does_not_hide_the_rest(

@@ -166,3 +166,8 @@ def test_a_tiny_library_mixes_by_plain_weights():
     sample = np.eye(4, dtype=np.float32)[:3]
     vector = mix(encoded(np.eye(4, dtype=np.float32)[:2], 3.0, 4.0), sample).vector
     assert np.allclose(vector, [0.6, 0.8, 0, 0])
+
+
+def test_an_example_of_a_user_who_is_none_is_told() -> None:
+    with pytest.raises(QueryInvalid, match="no such user as ~nouser"):
+        parse_query(["~nouser/cat.jpg"])

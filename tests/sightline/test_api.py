@@ -81,6 +81,32 @@ def test_a_query_needs_something(indexed: Path):
         library.search()
 
 
+@pytest.mark.parametrize("texts", [None, 1, b"dog", ["dog", None]])
+@pytest.mark.parametrize("name", ["query", "without"])
+def test_queries_that_are_no_texts_are_said(indexed: Path, name: str, texts: object):
+    with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match="a str or a list of str"):
+        library.search(**{"query": "dog", name: texts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("files", [None, 1, b"blue.png", [None]])
+def test_examples_that_are_no_paths_are_said(indexed: Path, files: object):
+    with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match="a path or a list of paths"):
+        library.search(like=files)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "3", None])
+def test_limits_that_are_no_counts_are_said(indexed: Path, limit: object, by_parts: bool):
+    with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match="limit is"):
+        library.search("dog", limit=limit, by_parts=by_parts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [np.int64(3), 2**70])
+def test_any_count_of_images_may_be_asked_for(indexed: Path, limit: int):
+    with sightline.open(indexed) as library:
+        assert len(library.search("dog", limit=limit)) == min(limit, 25)
+
+
 def test_embeddings_are_unit_rows_with_the_files_of_their_ids(indexed: Path):
     with sightline.open(indexed) as library:
         ids, vectors = library.embeddings()

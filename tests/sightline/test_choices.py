@@ -26,6 +26,11 @@ def test_after_is_included_and_before_is_not():
     assert (filters.after, filters.before) == (date(2024, 1, 1), date(2024, 12, 31))
 
 
+def test_a_folder_of_a_user_who_is_none_is_said():
+    with pytest.raises(UsageError, match="no such user as ~nouser"):
+        make_filters(folder="~nouser/photos")
+
+
 def test_a_missing_folder_is_said(tmp_path: Path):
     with pytest.raises(FolderMissing):
         make_filters(folder=tmp_path / "nowhere")

@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from indexer import errors
+from indexer.store.library import open_for_writing
 from sightline.cli import COMMANDS, cli
 
 from .conftest import Run, paint
@@ -100,6 +102,16 @@ def test_help_tells_every_exit_code():
         (["search", "--like", "gone.jpg"], "gone.jpg: no such file"),
         (["search", "dog", "--in", "gone"], "gone: no such folder"),
         (["search", "dog", "--sheet", "sheet.txt"], "sheet.txt"),
+        (["search", "dog", "--limit", "2147483648"], "2147483648 is too much"),
+        (["search", "dog", "--min-width", "9" * 30], "is too much"),
+        (["search", "dog", "--min-height", "9" * 30], "is too much"),
+        (["search", "dog", "--min-score", "nan"], "'nan' is not a number"),
+        (["search", "dog", "--min-relevance", "nan"], "'nan' is not a number"),
+        (["search", "--like", "~nouser/x.jpg"], "no such user"),
+        (["search", "dog", "--in", "~nouser"], "no such user"),
+        (["search", "dog", "--library", "~nouser"], "no such user"),
+        (["search", "~nouser/x.jpg"], "no such user"),
+        (["search", "dog", "--html", "many"], "must end in .html"),
         (["index", "gone"], "gone: no such folder"),
         (["index", ".", "--batch-size", "none"], "batch-size"),
         (["completion", "powershell"], "powershell"),
@@ -133,6 +145,53 @@ def test_a_bug_is_told_in_one_line_and_whole_with_debug(monkeypatch: pytest.Monk
     assert done.stderr.count("\n") == 1
     with pytest.raises(RuntimeError, match="odd"):
         CliRunner().invoke(cli, ["--debug", "status"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "./br\x1b]0;owned\x07.jpg"],
+        ["search", "dog", "--in", "br\x1b]0;owned\x07"],
+        ["search", "dog", "--sheet", "\x1b]0;owned\x07.txt"],
+        ["search", "dog", "--html", "gone\x1b]0;owned\x07\n/page.html"],
+    ],
+)
+def test_a_name_in_an_error_cannot_steer_the_terminal(run: Run, indexed: Path, arguments: list[str]):
+    done = run(*arguments, cwd=indexed)
+    assert done.returncode in (1, 2)
+    assert not {b"\x1b", b"\x07"} & {bytes([byte]) for byte in done.stderr}
+    assert b"\\x1b]0;owned" in done.stderr
+
+
+def test_a_line_break_in_a_name_makes_no_second_error(run: Run, indexed: Path):
+    done = run("search", "./a\nsightline: b.jpg", cwd=indexed)
+    assert [line.startswith("sightline:") for line in done.stderr.decode().splitlines()] == [True, False]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
+def test_a_search_is_good_without_stderr(environment: dict[str, str], indexed: Path, closed: str):
+    command = f"'{sys.executable}' -m sightline search dog --in many --paths {closed}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=indexed, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == (10 if closed == "2>&-" else 0)
+
+
+def test_remarks_do_not_go_to_stdout_when_stderr_is_closed(environment: dict[str, str], indexed: Path):
+    command = f"'{sys.executable}' -m sightline search dog --camera Nikon 2>&-"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=indexed, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_names_come_out_in_any_encoding_of_stdout(run: Run, run_process: Run, pictures: Path):
+    (pictures / "broken 🐶.jpg").write_bytes(b"no image")
+    assert run("index", pictures).returncode == 0
+    done = run_process("status", "--skipped", cwd=pictures, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"broken \\U0001f436.jpg" in done.stdout
 
 
 def test_results_go_to_stdout_and_remarks_to_stderr(run_process: Run, indexed: Path):
@@ -262,6 +321,54 @@ def test_sheet_and_page_are_written_and_stdout_stays_clean(run: Run, indexed: Pa
     assert str(sheet).encode() in done.stderr
 
 
+@pytest.mark.parametrize("command", ["search", "duplicates", "leaks", "eval"])
+def test_no_page_takes_the_place_of_a_photo(run: Run, pictures: Path, command: str):
+    before = (pictures / "blue.png").read_bytes()
+    (pictures / "link.html").symlink_to("blue.png")
+    for name in ("blue.png", "link.html"):
+        done = run(command, "many", "many", "--html", name, cwd=pictures)
+        assert (done.returncode, (pictures / "blue.png").read_bytes()) == (2, before)
+        assert b"must end in .html" in done.stderr
+
+
+def test_a_page_can_go_to_what_is_no_file(run: Run, indexed: Path, tmp_path: Path):
+    assert run("search", "dog", "--html", os.devnull, cwd=indexed).returncode == 0
+    (tmp_path / "link").symlink_to("page.htm")
+    assert run("search", "dog", "--html", tmp_path / "link", cwd=indexed).returncode == 0
+    assert (tmp_path / "page.htm").is_file()
+
+
+def test_no_sheet_takes_the_place_of_the_librarys_image(run: Run, pictures: Path, tmp_path: Path):
+    before = (pictures / "blue.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(pictures / "blue.png")
+    (tmp_path / "pictures-link").symlink_to(pictures)
+    for name in ("blue.png", tmp_path / "link.png", tmp_path / "pictures-link" / "blue.png"):
+        done = run("search", "dog", "--sheet", name, cwd=pictures)
+        assert (done.returncode, (pictures / "blue.png").read_bytes()) == (2, before)
+        assert b"is one of the library's images" in done.stderr
+        assert b"give another name" in done.stderr
+
+
+def test_no_sheet_takes_the_place_of_an_example(run: Run, indexed: Path, tmp_path: Path):
+    example = tmp_path / "example.png"
+    before = (indexed / "blue.png").read_bytes()
+    example.write_bytes(before)
+    (tmp_path / "link.png").symlink_to(example)
+    for arguments in (["--like", example], [example]):
+        done = run("search", *arguments, "--sheet", tmp_path / "link.png", cwd=indexed)
+        assert (done.returncode, example.read_bytes()) == (2, before)
+        assert b"is an example picture" in done.stderr
+
+
+@pytest.mark.parametrize(("option", "name"), [("--sheet", "s.png"), ("--html", "p.html")])
+def test_a_file_that_was_there_is_said_to_be_replaced(
+    run: Run, indexed: Path, tmp_path: Path, option: str, name: str
+):
+    told = [run("search", "dog", option, tmp_path / name, cwd=indexed).stderr.decode() for _ in range(2)]
+    assert f"wrote {tmp_path / name} (" in told[0]
+    assert f"replaced {tmp_path / name} (" in told[1]
+
+
 def test_a_place_that_cannot_be_written_is_told(run: Run, indexed: Path):
     done = run("search", "dog", "--html", "/nowhere/at/all.html", cwd=indexed)
     assert done.returncode == 1
@@ -280,6 +387,23 @@ def test_another_model_is_refused_with_the_remedy(run: Run, indexed: Path):
     done = run("search", "dog", "--model", "ViT-B-32/openai", cwd=indexed)
     assert done.returncode == 3
     assert b"leave --model out" in done.stderr
+
+
+def test_a_model_without_vectors_is_told_as_such(run: Run, pictures: Path):
+    with open_for_writing(pictures / ".sightline", create=False) as writer:
+        used = writer.encoders()[0].card
+        writer.use_encoder(replace(used, name="ViT-B-32/openai", weights_hash="0" * 64))
+    done = run("search", "dog", "--model", "ViT-B-32/openai", cwd=pictures)
+    assert done.returncode == 3
+    assert done.stderr.decode().splitlines()[-1] == (
+        "sightline: the library holds no vectors of ViT-B-32/openai yet; leave --model out, or run: "
+        "sightline index --model ViT-B-32/openai"
+    )
+
+
+def test_a_model_is_searched_with_by_its_relative_name(run: Run, indexed: Path, model: Path):
+    done = run("search", "dog", "--model", model.name, "--library", indexed, cwd=model.parent)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_closed_pipe_is_silent(environment: dict[str, str], indexed: Path):
@@ -413,6 +537,26 @@ def test_forgotten_images_leave_the_results_and_stay_on_disk(run: Run, pictures:
     assert done.returncode == 0
     assert len(names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)) == 4
     assert (pictures / "blue.png").is_file()
+
+
+def test_forgetting_only_what_is_not_there_ends_with_2(run: Run, pictures: Path):
+    done = run("forget", "nothere", "neither", cwd=pictures)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == [
+        "sightline: nothere: not in the library",
+        "sightline: neither: not in the library",
+    ]
+
+
+def test_forgetting_some_of_what_is_named_is_done(run: Run, pictures: Path):
+    assert run("forget", "nothere", "blue.png", cwd=pictures).returncode == 0
+
+
+def test_a_folder_without_files_can_be_forgotten_once(run: Run, pictures: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    run("index", tmp_path / "empty", "--library", pictures)
+    codes = [run("forget", tmp_path / "empty", cwd=pictures).returncode for _ in range(2)]
+    assert codes == [0, 2]
 
 
 def test_what_is_forgotten_may_be_named_by_a_link(run: Run, pictures: Path):

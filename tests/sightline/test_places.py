@@ -71,3 +71,8 @@ def test_several_folders_go_to_the_library_they_share_or_that_of_the_current_fol
 def test_a_missing_folder_is_told_first(tmp_path: Path):
     with pytest.raises(FolderMissing):
         library_to_write(None, {}, tmp_path, [tmp_path / "gone"])
+
+
+def test_a_library_of_a_user_who_is_none_is_told(tmp_path: Path):
+    with pytest.raises(UsageError, match="no such user as ~nouser"):
+        library_to_read(None, {"SIGHTLINE_LIBRARY": "~nouser/photos"}, tmp_path)

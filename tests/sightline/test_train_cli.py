@@ -37,6 +37,27 @@ def test_check_looks_the_pairs_through_and_trains_nothing(run: Run, pairs: Path,
     assert not (tmp_path / "run").exists()
 
 
+def test_check_tells_what_it_found_as_one_object(run: Run, pairs: Path, tmp_path: Path) -> None:
+    rows = [f"{image},{image.stem}" for image in (pairs.parent / "drawn").iterdir()]
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xffno JPEG")
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,caption", "bad.jpg,a dog", *rows]))
+    done = run("train", tmp_path / "pairs.csv", "--check", "--json", "--val-share", "0.3")
+    told = json.loads(done.stdout)
+    assert told["train_images"] + told["validation_images"] == len(rows)
+    assert ("unreadable", 1) in [(each["kind"], each["count"]) for each in told["findings"]]
+
+
+def test_check_needs_no_folder(run: Run, pairs: Path) -> None:
+    assert run("train", pairs, "--check").returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--check", "--resume"), ("--resume",)])
+def test_a_run_needs_a_folder(run: Run, pairs: Path, options: tuple[str, ...]) -> None:
+    done = run("train", pairs, *options)
+    assert done.returncode == 2
+    assert b"--out" in done.stderr
+
+
 def test_a_new_model_is_trained_and_can_index(run: Run, pairs: Path, config: Path, tmp_path: Path) -> None:
     options = ("--method", "scratch", "--from", config, "--epochs", "2", "--batch", "16")
     done = run("train", pairs, "--out", tmp_path / "run", *options)

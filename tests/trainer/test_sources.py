@@ -214,7 +214,7 @@ def test_parquet_without_pyarrow_names_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "pairs.parquet").write_bytes(b"PAR1")
-    with pytest.raises(PairsInvalid, match=r"pip install 'sightline\[train\]'"):
+    with pytest.raises(PairsInvalid, match=r"pipx install --force '\.\[train\]'"):
         read_examples(tmp_path / "pairs.parquet")
 
 

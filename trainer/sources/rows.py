@@ -18,7 +18,10 @@ from .records import LeftOut
 
 DELIMITERS = ",\t;|"
 LINES_MAX = 30  # of one cell; more come from a quote that is not closed
-PARQUET_REMEDY = "Parquet files need pyarrow; to read them: pip install 'sightline[train]'"
+PARQUET_REMEDY = (
+    "Parquet files need pyarrow; to read them, install the extra `train`; in Sightline's clone: "
+    "pipx install --force '.[train]'"
+)
 
 
 @dataclass(frozen=True, slots=True)

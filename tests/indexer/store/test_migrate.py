@@ -129,7 +129,7 @@ def test_nothing_to_upgrade_makes_no_backup(library: Path) -> None:
 def test_a_newer_catalog_is_refused_with_the_remedy(library: Path, tmp_path: Path) -> None:
     upgrade(library, later_scripts(tmp_path / "later"))
     for opening in (open_library, lambda path: open_for_writing(path, create=False)):
-        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0006.*pip install --upgrade"):
+        with pytest.raises(CatalogNewerThanProgram, match=r"schema 0006.*install it again"):
             opening(library)
     assert ask(catalog_file(library), "SELECT count(*) FROM content") == [(60,)]
 
