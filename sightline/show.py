@@ -186,7 +186,7 @@ def write_leaks_page(report: "LeakReport", train: Path, test: Path, skipped: int
 def _write_html(html: str, file: Path) -> None:
     from .writing import write_whole
 
-    with _told(file):
+    with told_written(file):
         write_whole(file, html)
 
 
@@ -194,12 +194,12 @@ def write_sheet(answer: "SearchAnswer", file: Path) -> None:
     """Write the answer as a contact sheet."""
     from .sheet import save_sheet
 
-    with _told(file):
+    with told_written(file):
         save_sheet(answer, file)
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def told_written(file: Path) -> Iterator[None]:
     """Say that a file was written, and whether another one had to go for it."""
     verb = "replaced" if file.is_file() else "wrote"
     yield

@@ -244,8 +244,7 @@ def _show(table: "Table") -> None:
 def _write_page(comparison: "Comparison", pairs: Path, file: Path) -> None:
     from .. import show
     from ..eval_page import eval_page
-    from ..names import file_size
     from ..writing import write_whole
 
-    write_whole(file, eval_page(comparison, pairs))
-    show.remark(f"wrote {file} ({file_size(file.stat().st_size)})")
+    with show.told_written(file):
+        write_whole(file, eval_page(comparison, pairs))

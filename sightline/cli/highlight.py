@@ -142,10 +142,7 @@ def _write(image: "Image.Image", file: Path) -> None:
     from indexer.own_pictures import mark
 
     from .. import show
-    from ..names import file_size
     from ..writing import written_whole
 
-    verb = "replaced" if file.exists() else "wrote"
-    with written_whole(file) as beside:
+    with show.told_written(file), written_whole(file) as beside:
         image.save(beside, exif=mark())
-    show.remark(f"{verb} {file} ({file_size(file.stat().st_size)})")
