@@ -189,8 +189,8 @@ def test_search_shows_on_its_page_where_each_hit_matches(run: Run, indexed: Path
     run("search", "red square", "--limit", "2", "--html", plain, cwd=indexed)
     done = run("search", "red square", "--limit", "2", "--html", shown, "--highlight", cwd=indexed)
     assert done.returncode == 0, done.stderr.decode()
-    assert "Where it is" in shown.read_text()
-    assert "Where it is" not in plain.read_text()
+    assert "Where it is" in shown.read_text(encoding="utf-8")
+    assert "Where it is" not in plain.read_text(encoding="utf-8")
 
 
 def test_a_page_of_several_texts_names_each_ones_colour(tmp_path: Path):

@@ -72,7 +72,7 @@ def test_marked_examples_run(tmp_path: Path, environment: dict[str, str]):
             cwd=home,
             env=here,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=250,
             check=False,
         )
