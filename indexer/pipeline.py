@@ -194,10 +194,7 @@ class _Run:
         self._commit()
         outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
         self._publish()
-        if self.stop.is_set():
-            self._tell_who_answers()
-        else:
-            self._answer_with(self.stored, roots)
+        self._let_answer()
         summary = self._summary(outcome)
         self.writer.record_run(summary_as_dict(summary))
         return summary
@@ -339,20 +336,15 @@ class _Run:
         background = measure_background(text_vectors, sample, best_image, stored.images)
         self.writer.set_background(stored, background.as_dict())
 
-    def _answer_with(self, stored: StoredEncoder, roots: Sequence[Path]) -> None:
-        """Let searches use this encoder, once it has all that the former one has."""
-        if not self.writer.answers_with(stored, whole=set(self.writer.roots()) <= set(roots)):
-            self._tell_who_answers()
-
-    def _tell_who_answers(self) -> None:
-        """Say with which encoder searches go on, if it is not the one of this run."""
+    def _let_answer(self) -> None:
+        """Let searches use this run's encoder, or say why they go on with the former one."""
         former = self.writer.current_encoder()
-        if former is None or former.id == self.stored.id or not former.images:
-            return
-        self.on_notice(
-            f"searches go on with {former.card.name}, which has {former.images:,} images, until "
-            f"`sightline index` without a folder has been through all with {self.stored.card.name}"
-        )
+        lacking = self.writer.answers_with(self.stored)
+        if lacking and former is not None:
+            self.on_notice(
+                f"searches go on with {former.card.name}: {lacking:,} of its {former.images:,} images have "
+                f"not been indexed with {self.stored.card.name} yet; to go on: sightline index"
+            )
 
     def _summary(self, outcome: ScanOutcome) -> IndexSummary:
         """Count a link as moved when its content lost another path or had been kept without one."""

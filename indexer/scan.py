@@ -145,7 +145,7 @@ class _Walk:
             yield Unreadable(Path(folder.path), _words(error))
 
     def _judge(self, entry: os.DirEntry[str], prefix: str) -> FoundFile | Unreadable | None:
-        """Take the entry as a file, or note the folder for later, or neither; tell of a link to nowhere."""
+        """Take an entry as a file, keep it as a folder for later, or tell of a link that cannot be read."""
         name = entry.name
         if not self.rules.include_hidden and _is_hidden(entry):
             return None

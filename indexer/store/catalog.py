@@ -130,6 +130,13 @@ def count_vectors(connection: Connection, encoder_id: int) -> int:
     return find_number(connection, mine, encoder_id) - orphans
 
 
+def count_lacking(connection: Connection, encoder_id: int, other_id: int) -> int:
+    """Count the live vectors of an encoder whose contents have none of another encoder."""
+    theirs = "SELECT content_id FROM embedding WHERE encoder_id = ?"
+    mine = f"SELECT count(*) FROM embedding WHERE encoder_id = ? AND {_LIVE}"
+    return find_number(connection, f"{mine} AND content_id NOT IN ({theirs})", encoder_id, other_id)
+
+
 def stream_vectors(
     connection: Connection,
     encoder: StoredEncoder,

@@ -29,6 +29,7 @@ from .scans import Scan
 from .vectors import IndexFile, IndexUnusable, check_file, index_name, remove_superseded, write_index
 
 _PUBLISH_EACH_TIME_BELOW = 50_000  # images; larger files are left to be caught up on until 1 % has changed
+HIDDEN_AT_MOST_ONE_IN = 20  # images that searches lose when another encoder answers them
 
 
 class LibraryWriter(LibraryReader):
@@ -73,22 +74,27 @@ class LibraryWriter(LibraryReader):
     def indexing_encoder(self) -> StoredEncoder | None:
         """Give the encoder last indexed with; None before the first run."""
         with self.reading() as connection:
-            id = catalog.get_setting(connection, "indexing_encoder")
-            return catalog.get_encoder(connection, int(id)) if id else self.current_encoder()
+            last, answering = (
+                catalog.get_setting(connection, key) for key in ("indexing_encoder", "default_encoder")
+            )
+            id = last or answering  # an older library notes only what searches use
+            return catalog.get_encoder(connection, int(id)) if id else None
 
-    def answers_with(self, encoder: StoredEncoder, *, whole: bool) -> bool:
-        """Let searches use an encoder from now on, if it has as many images as the former one; tell whether.
+    def answers_with(self, encoder: StoredEncoder) -> int:
+        """Let searches use an encoder from now on, unless that would hide images; count those.
 
-        whole: a run over all of the library has ended; what has no vector then cannot have one.
+        One in twenty may be missing: files that cannot be read for now shall not hold up all others.
         """
         current = self.current_encoder()
-        if current is not None and current.id != encoder.id and not whole:
-            images = next(known.images for known in self.encoders() if known.id == encoder.id)
-            if images < current.images:
-                return False
+        if current is None or current.id == encoder.id:
+            return 0
+        with self.reading() as connection:
+            lacking = catalog.count_lacking(connection, current.id, encoder.id)
+        if lacking * HIDDEN_AT_MOST_ONE_IN > current.images:
+            return lacking
         with self._writing() as connection:
             changes.put_default_encoder(connection, encoder.id)
-        return True
+        return 0
 
     def use_root(self, root: Path) -> int:
         """Cover a folder; give a handle for `begin_scan` and `classify`, good for this writer.

@@ -337,7 +337,7 @@ def test_a_stopped_run_with_another_encoder_says_which_one_searches_use(
     notices: list[str] = []
     other = replace(SETTINGS, model=other_model)
     index_folders(library, [photos], other, stop=stopped, on_notice=notices.append)
-    assert "searches go on with builtin, which has 6 images" in notices[-1]
+    assert "searches go on with builtin: 6 of its 6 images" in notices[-1]
 
 
 def test_a_stopped_run_with_the_encoder_of_searches_says_nothing(library: Path, photos: Path) -> None:
@@ -363,6 +363,22 @@ def test_a_raw_photo_is_tried_again_once_raw_can_be_read(
     assert counts(run(library, photos)) == (6, 0, 0, 0, 0)
 
 
+def test_a_drive_that_is_away_is_not_hidden_by_another_encoder(
+    library: Path, photos: Path, other_model: str
+) -> None:
+    drive = photos.with_name("drive")
+    make_picture(drive / "kept.png", 60)
+    index_folders(library, [photos, drive], SETTINGS)
+    drive.rename(drive.with_name("elsewhere"))
+    drive.mkdir()  # where it is mounted
+    notices: list[str] = []
+    other = replace(SETTINGS, model=other_model)
+    index_folders(library, [photos, drive], other, on_notice=notices.append)
+    assert "searches go on with builtin: 1 of its 7 images" in notices[-1]
+    with open_library(library) as reader:
+        assert reader.default_encoder().card.name == "builtin"
+
+
 def test_a_part_indexed_with_another_encoder_does_not_hide_the_rest(
     library: Path, photos: Path, other_model: str
 ) -> None:
@@ -371,6 +387,6 @@ def test_a_part_indexed_with_another_encoder_does_not_hide_the_rest(
     notices: list[str] = []
     other = replace(SETTINGS, model=other_model)
     index_folders(library, [photos / "part"], other, on_notice=notices.append)
-    assert "searches go on with builtin, which has 6 images" in notices[-1]
+    assert "searches go on with builtin: 6 of its 6 images" in notices[-1]
     with open_library(library) as reader:
         assert reader.default_encoder().images == 6

@@ -66,26 +66,38 @@ def test_searches_keep_an_encoder_until_another_has_as_many_images(photos: Path)
     with open_for_writing(library, create=False) as writer:
         other = writer.use_encoder(make_card("other"))
         for nth in range(2):
-            assert not writer.answers_with(other, whole=False)
+            assert writer.answers_with(other) == 2 - nth
             assert writer.default_encoder().card == make_card()
             image = encode(make_file(photos, f"{nth}/{nth}.jpg", 1000 + nth), f"content {nth}")
             writer.commit(other, [], [image], [])
-        assert writer.answers_with(other, whole=False)
+        assert writer.answers_with(other) == 0
         assert writer.default_encoder().card.name == "other"
         assert peek_card(library) == make_card("other")
 
 
-def test_the_default_encoder_is_the_one_last_used(photos: Path) -> None:
+def test_new_images_of_another_encoder_do_not_make_up_for_those_it_lacks(photos: Path) -> None:
     library = make_library(photos, 2)
     with open_for_writing(library, create=False) as writer:
         other = writer.use_encoder(make_card("other"))
-        writer.commit(other, [], [encode(make_file(photos, "0/0.jpg", 1000), "content 0")], [])
+        new = [encode(make_file(photos, f"new/{nth}.jpg", 1000), f"new {nth}") for nth in range(3)]
+        writer.commit(other, [], new, [])
         assert writer.indexing_encoder() == writer.encoders()[1]
-        assert writer.answers_with(other, whole=True)
+        assert writer.answers_with(other) == 2
+        assert writer.default_encoder().card == make_card()
+
+
+def test_one_image_in_twenty_does_not_hold_up_another_encoder(photos: Path) -> None:
+    library = make_library(photos, 20)
+    with open_for_writing(library, create=False) as writer:
+        other = writer.use_encoder(make_card("other"))
+        found = [(make_file(photos, f"{nth}/{nth}.jpg", 1000 + nth), f"content {nth}") for nth in range(19)]
+        writer.commit(other, [], [encode(file, content) for file, content in found[:18]], [])
+        assert writer.answers_with(other) == 2
+        writer.commit(other, [], [encode(*found[18])], [])
+        assert writer.answers_with(other) == 0
         assert writer.default_encoder().card.name == "other"
-        assert [encoder.images for encoder in writer.encoders()] == [2, 1]
         assert writer.use_encoder(make_card()).id == writer.encoders()[0].id
-        assert writer.answers_with(writer.encoders()[0], whole=False)
+        assert writer.answers_with(writer.encoders()[0]) == 0
         assert writer.default_encoder().card == make_card()
 
 
