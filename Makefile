@@ -13,7 +13,8 @@ VERSION := $(shell $(or $(PYTHON),false) -c 'import sys; print("%d.%d" % sys.ver
 HAS_PYTHON := .venv/.has-python-$(VERSION)
 BIN := .venv/bin
 # Two processes, one thread of arithmetic each: idle threads of one would spin where the other wants to work.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# OpenVINO sets the process's locale to C for as long as it compiles, maybe in a thread beside the next test.
+PYTEST := OMP_NUM_THREADS=1 PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
