@@ -62,12 +62,12 @@ class Data:
         return replace(self, captioned=captioned, objects=objects)
 
 
-def read_data(folder: Path) -> Data:
+def read_data(folder: Path, held_out_per_class: int = HELD_OUT_PER_CLASS) -> Data:
     """Read the shards into memory, about one gigabyte."""
     names = json.loads((folder / "labelled/tiny-imagenet-classes.json").read_text())
     synonyms = {wnid: _synonyms(text) for wnid, text in names.items()}
     tiny = read_labelled(folder / "labelled/tiny-imagenet-train.tar", synonyms, 64)
-    classes, held_out = hold_out(tiny, HELD_OUT_PER_CLASS)
+    classes, held_out = hold_out(tiny, held_out_per_class)
     return Data(
         captioned=read_captioned(folder / "pairs/flickr8k-train.tar", SOURCE_SIZE),
         objects=read_labelled(folder / "labelled/caltech101-train.tar", _caltech_names(folder), SOURCE_SIZE),

@@ -20,8 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from .batches import TRAINING_TEMPLATES, Batch, batches
-from .builtin_data import COARSE_SIZE, Data, read_data
-from .builtin_model import BUILTIN_FOLDER, encode_texts, make_model, make_tokenizer, measure, model_config
+from .builtin_data import COARSE_SIZE, HELD_OUT_PER_CLASS, Data, read_data
+from .builtin_model import (
+    BUILTIN_FOLDER,
+    CONFIG_FILE,
+    encode_texts,
+    make_model,
+    make_tokenizer,
+    measure,
+    model_config,
+)
 from .builtin_rounds import (
     IMAGE_ROUNDS,
     ROUNDS,
@@ -32,6 +40,8 @@ from .builtin_rounds import (
     Round,
     schedule_of,
     shares_of,
+    shortened,
+    shortened_images,
 )
 from .captions import text_batches, text_loss
 from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
@@ -302,6 +312,8 @@ def export(data: Data, run_folder: Path, folder: Path = BUILTIN_FOLDER) -> None:
     model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in half.items()})
     recall, top_1 = measure(model, run.tokenizer, data)
     log.info("%s, float16 weights: %s top-1 %.3f", run.progress, recall, top_1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE.name).write_text(CONFIG_FILE.read_text(encoding="utf-8"), encoding="utf-8")
     weights = folder / "open_clip_model.safetensors"
     # The network is told in the weights: one that looks otherwise makes other weights, and libraries know.
     network = model_config()["vision_cfg"]["timm_model_name"]
@@ -316,19 +328,32 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description="Train the built-in model.")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and tokenizer")
-    arguments = parser.parse_args()
+    arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    data = read_data(arguments.data)
+    data = read_data(arguments.data, arguments.held_out)
     run = Run(data, arguments.run)
     if run.progress.step == 0:
         run.learn_captions(TEXT_STEPS)
-    run.learn_pairs(ROUNDS)
-    run.learn_taught(TAUGHT, SentenceTeacher())
-    run.learn_images(IMAGE_ROUNDS)
-    export(data, arguments.run)
+    run.learn_pairs(shortened(ROUNDS, arguments.length))
+    run.learn_taught(shortened([TAUGHT], arguments.length)[0], SentenceTeacher())
+    run.learn_images(shortened_images(IMAGE_ROUNDS, arguments.length))
+    export(data, arguments.run, arguments.out)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the built-in model.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and tokenizer")
+    parser.add_argument("--out", type=Path, default=BUILTIN_FOLDER, help="folder for the files of the model")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=HELD_OUT_PER_CLASS,
+        metavar="N",
+        help="of each tiny-imagenet class, the last N photos that are only measured on",
+    )
+    parser.add_argument("--length", type=float, default=1.0, help="share of each round's steps, for a trial")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 import io
 import json
-import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ from PIL import Image
 
 from indexer.encoders.loading import load_encoder
 from trainer.builtin_data import read_data
-from trainer.builtin_model import CONFIG_FILE, encode_texts, model_config
+from trainer.builtin_model import encode_texts, model_config
 from trainer.builtin_recipe import Run, export
-from trainer.builtin_rounds import IMAGE_ROUNDS, ROUNDS, TAUGHT, Round
+from trainer.builtin_rounds import IMAGE_ROUNDS, ROUNDS, TAUGHT, Round, shortened, shortened_images
 
 from .teachers import WordTeacher
 
@@ -69,6 +68,14 @@ def test_what_is_measured_is_never_trained_on(data_folder: Path) -> None:
     data = read_data(data_folder)
     assert len(data.held_out) == 15
     assert len(data.classes) == 165
+    assert len(read_data(data_folder, held_out_per_class=50).classes) == 30
+
+
+def test_a_trial_of_half_the_length_halves_every_round() -> None:
+    halves = (*shortened(ROUNDS, 0.5), *(each.this for each in shortened_images(IMAGE_ROUNDS, 0.5)))
+    wholes = (*ROUNDS, *(each.this for each in IMAGE_ROUNDS))
+    assert [half.steps * 2 for half in halves] == [whole.steps for whole in wholes]
+    assert [each.name for each in shortened_images(IMAGE_ROUNDS, 0.5)] == [each.name for each in IMAGE_ROUNDS]
 
 
 def test_rounds_of_small_pictures_draw_from_smaller_sources(data_folder: Path, tmp_path: Path) -> None:
@@ -95,8 +102,6 @@ def test_the_recipe_trains_goes_on_and_exports_what_the_product_loads(
     assert resumed.progress.step == 5
 
     exported = tmp_path / "exported"
-    exported.mkdir()
-    shutil.copy(CONFIG_FILE, exported)
     export(data, tmp_path / "run", exported)
     encoder = load_encoder(str(exported), device="cpu", runtime="torch")
     texts = ["a goldfish", "Many bright patches, ünïcode 🐟"]
@@ -118,10 +123,10 @@ def test_the_last_two_rounds_end_in_a_model_that_is_exported(
     assert (tmp_path / "run/finished.pt").exists()
     after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
     assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
-    shortened = [replace(each, this=replace(SECOND, mixed=each.this.mixed)) for each in IMAGE_ROUNDS]
-    for rounds in (1, len(shortened)):
+    quick = [replace(each, this=replace(SECOND, mixed=each.this.mixed)) for each in IMAGE_ROUNDS]
+    for rounds in (1, len(quick)):
         before, learning = after, Run(run.data, tmp_path / "run")
-        learning.learn_images(shortened[:rounds])
+        learning.learn_images(quick[:rounds])
         after = Run(run.data, tmp_path / "run").finished().visual.state_dict()
         assert any(not torch.equal(after[name], tensor) for name, tensor in before.items())
 
