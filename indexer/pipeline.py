@@ -21,6 +21,7 @@ from .encoders.loading import choose_auto, load_encoder, load_encoder_for
 from .errors import FolderMissing
 from .fingerprint import content_hash
 from .opening import MEGAPIXELS_ADVICE
+from .paths import home_expanded
 from .raw import ADVICE as RAW_ADVICE
 from .records import (
     DecodedImage,
@@ -381,7 +382,7 @@ def summary_as_dict(summary: IndexSummary) -> dict[str, Any]:
 
 
 def _existing_folder(folder: Path) -> Path:
-    resolved = folder.expanduser().resolve()
+    resolved = home_expanded(folder).resolve()
     if not resolved.is_dir():
         raise FolderMissing(folder)
     return resolved

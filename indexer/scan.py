@@ -22,6 +22,7 @@ from .formats import (
     extension,
     sniff,
 )
+from .paths import identity_of
 from .records import FoundFile, Unreadable
 
 LIBRARY_FOLDER: Final = ".sightline"
@@ -107,19 +108,19 @@ class _Walk:
     visited: set[tuple[int, int]] = field(default_factory=set)
 
     def run(self) -> Iterator[FoundFile | Unreadable]:
-        began_with = _identity(str(self.root))
+        began_with = identity_of(self.root)
         yield from self._list_all()
-        if began_with is not None and _identity(str(self.root)) != began_with:
+        if began_with is not None and identity_of(self.root) != began_with:
             # A drive that went away in between: what was not listed is not gone.
             yield Unreadable(self.root, "gone while it was being listed")
 
     def _list_all(self) -> Iterator[FoundFile | Unreadable]:
         # A link back to a parent of root is a loop as well: it must not drag root's neighbours in.
-        self.visited.update(filter(None, map(_identity, map(str, self.root.parents))))
+        self.visited.update(filter(None, map(identity_of, self.root.parents)))
         self.todo.append(_Folder(str(self.root), ""))
         while self.todo or self.links:
             folder = self.todo.pop() if self.todo else self.links.pop()
-            identity = _identity(folder.path)
+            identity = identity_of(folder.path)
             if identity is not None and identity in self.visited:
                 continue
             if identity is not None:
@@ -181,15 +182,6 @@ class _Walk:
         except FileNotFoundError:
             return None
         return FoundFile(self.root, relative, status.st_size, modified_ns(status))
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Give what is the same for all paths of one folder; None where the system cannot tell."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 a Path costs more than the call
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if status.st_ino else None
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:

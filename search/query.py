@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import QueryInvalid, UsageError
+from indexer.paths import home_expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,15 +202,6 @@ def _looks_like_file(word: str) -> bool:
         return (bool(path.suffix) or len(path.parts) > 1) and path.is_file()
     except (OSError, ValueError):  # too long for a file name, or with a zero byte: then it is none
         return False
-
-
-def home_expanded(path: Path) -> Path:
-    """Put the home folder in place of a ~ or ~user at the start; raises UsageError when there is none."""
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        what = f"{path}: no such user as {path.parts[0]}, or one without a home folder"
-        raise UsageError(f"{what}; a file of that name is ./{path}") from error
 
 
 def _example(path: Path, weight: float) -> QueryPart:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from indexer.encoders.base import upright_rgb
 from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid
+from indexer.paths import home_expanded
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
 from indexer.store.files import LIBRARY_NAME
@@ -21,7 +22,7 @@ from search.encoding import load_for_query
 from search.engine import choose_encoder, search
 from search.parts import by_parts as order_by_parts
 from search.parts import images_ahead
-from search.query import Query, home_expanded, make_query
+from search.query import Query, make_query
 from search.regions import Highlighter, load_highlighter
 from search.regions_texts import checked_texts
 from search.results import SearchAnswer

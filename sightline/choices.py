@@ -52,7 +52,7 @@ def make_filters(
 def _folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
-    from search.query import home_expanded
+    from indexer.paths import home_expanded
 
     path = home_expanded(Path(folder))
     if not path.is_dir():

@@ -54,7 +54,7 @@ def library_to_write(
 
 def as_library(path: Path) -> Path:
     """Read a path as a library: itself, or the .sightline inside a folder of images."""
-    from search.query import home_expanded
+    from indexer.paths import home_expanded
 
     path = home_expanded(path).absolute()
     if is_library(path) or path.name == LIBRARY_NAME:

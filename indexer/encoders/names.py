@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EncoderError, EncoderUnknown, WeightsUnavailable
+from ..paths import home_expanded_or_kept
 from ..records import EncoderCard, Preprocessing
 from .cache import recall, remember, weights_hash
 from .hub import Notify, cached_file, fetch_first
@@ -91,27 +92,19 @@ def resolve(name: str, notify: Notify) -> ModelFiles:
         return _builtin()
     if "@" in name:
         return _checkpoint(name)
-    if _expanded(name).is_dir():
-        folder = _expanded(name).resolve()
+    if home_expanded_or_kept(Path(name)).is_dir():
+        folder = home_expanded_or_kept(Path(name)).resolve()
         return _folder(str(folder), folder)
     return _published(name, notify)
-
-
-def _expanded(name: str) -> Path:
-    """Read a name as a path; a ~user that there is not stays as it stands, and so is found nowhere."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
 
 
 def canonical(name: str) -> str:
     """Give a name the form that `resolve` puts on the card, without looking for any file."""
     if "@" in name:
         architecture, _, file = name.partition("@")
-        return f"{_plain(architecture)}@{_expanded(file).resolve()}"
-    if name != BUILTIN and _expanded(name).is_dir():
-        return str(_expanded(name).resolve())
+        return f"{_plain(architecture)}@{home_expanded_or_kept(Path(file)).resolve()}"
+    if name != BUILTIN and home_expanded_or_kept(Path(name)).is_dir():
+        return str(home_expanded_or_kept(Path(name)).resolve())
     architecture, _, tag = name.rpartition("/")
     return f"{_plain(architecture)}/{_plain_tag(tag)}" if architecture else name
 
@@ -173,7 +166,7 @@ def _folder_weights(name: str, folder: Path) -> Path:
 def _checkpoint(name: str) -> ModelFiles:
     written, _, file = name.partition("@")
     architecture = _known_architecture(name, written)
-    weights = _expanded(file).resolve()
+    weights = home_expanded_or_kept(Path(file)).resolve()
     _check_checkpoint(name, weights)
     config = architecture_config(architecture)
     return ModelFiles(

@@ -10,25 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.paths import identity_of
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
 
 from ..places import place_of
 from .candidates import Candidates, merged
-from .channels import has_more_channels
+from .giving_up import may_be_given_up
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
-from .keeping import NEGATIVE, Keep, has_few_colours, is_protected, look_anew, order_to_keep
+from .keeping import Keep, is_protected, look_anew, order_to_keep
 from .memory import SCOPES, Memory
 from .proposing import Progress, find_candidates
+from .reasons import explain
 from .records import DuplicatePair, Evidence, Group, Level, Member
-from .sharpness import is_poor_source
 from .spool import Neighbours, chosen
-
-GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
-MORE_PIXELS = 1.05  # times as many are a loss
-KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they are different pictures
 
 Images = Mapping[int, Sequence[StoredImage]]  # content -> the files that hold it
 
@@ -263,6 +260,8 @@ def _find_groups(
     }
     ranked = [image.content_id for image in question.in_order(list(first_copy.values()))]
 
+    best = question.keep is Keep.BEST
+
     def may_go(level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
         asked = {frozenset(each) for each in questions}
         rows = sorted(pairs.row_of(*sorted(key)) for key in asked if key not in memory.judged)
@@ -273,7 +272,9 @@ def _find_groups(
                 memory.note(pair, found, readable=judge.could_read(pair))
             progress("comparing pictures", len(memory.judged), len(memory.pairs))
         return [
-            _may_go(memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], question, level)
+            may_be_given_up(
+                memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], level, best=best
+            )
             for each in questions
         ]
 
@@ -298,65 +299,6 @@ def _rank(level: Level) -> int:
     return level.rank
 
 
-def _may_go(
-    found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, question: Question, level: Level
-) -> bool:
-    """Tell whether the other of a pair may be given up for the keeper.
-
-    Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
-    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
-    frame's do not count), for one without the colours, the transparency, the shades or the fine detail of
-    this one, or for one further from the camera. Among pictures of one scene neither need show all that the
-    other shows.
-    """
-    if found is None or found.level.rank > level.rank:
-        return False
-    if found.level is Level.SIMILAR:
-        return True
-    best = question.keep is Keep.BEST
-    given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
-    if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
-        return False
-    if not given_up.framed and level is not Level.SIMILAR and (given_up.covered or 0) < GIVEN_UP_COVERED_MIN:
-        return False
-    if best and (_is_nearer_to_camera(other, keeper) or _has_more_pixels(given_up, other, kept, keeper)):
-        return False
-    return not (best and _has_more(found.level, given_up, other, keeper))  # the last, since it opens files
-
-
-def _is_nearer_to_camera(other: StoredImage, keeper: StoredImage) -> bool:
-    """Tell whether the keeper is an edited copy: not the negative, or without what the camera told."""
-    if other.format == NEGATIVE and keeper.format != NEGATIVE:
-        return True
-    return _is_from_camera(other) and not _is_from_camera(keeper)
-
-
-def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
-    if given_up.framed:
-        return _shows_more(given_up, other, kept, keeper)
-    is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
-    return is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height
-
-
-def _has_more(level: Level, given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
-    """Tell whether the other has colours, fine detail or channels that the keeper lacks."""
-    if level is Level.NEAR:
-        fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
-        if fewer_colours or is_poor_source(keeper, other):
-            return True
-    return has_more_channels(other, keeper)  # two of the same eight bits may come of more
-
-
-def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
-    """Tell whether the other has more pixels of what both show: its frame does not count."""
-    theirs = (given_up.covered or 0) * other.width * other.height
-    return theirs > MORE_PIXELS * (kept.covered or 0) * keeper.width * keeper.height
-
-
-def _is_from_camera(image: StoredImage) -> bool:
-    return image.taken_at is not None and image.camera is not None
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What the groups are made of."""
@@ -378,7 +320,13 @@ class _Found:
                 members += self._copy_of_other(keep, content, other, copy)
         staying = self.question.staying
         free = [member for member in members if not is_protected(member.image.path, staying)]
-        return Group(keep, tuple(replace(member, identity=_identity(member.image.path)) for member in free))
+        return Group(
+            keep,
+            tuple(
+                replace(member, identity=identity_of(member.image.path, follow_links=False))
+                for member in free
+            ),
+        )
 
     def _copies_of(self, content: int, keep: StoredImage) -> Iterator[Member]:
         for other in self.copies.get(content, ()):
@@ -403,56 +351,9 @@ class _Found:
             yield Member(image, Level.SIMILAR, pair.confidence, Evidence(), reason)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat(follow_symlinks=False)
-    except OSError:  # who acts on it finds out
-        return None
-    return (status.st_dev, status.st_ino) if status.st_ino else None
-
-
 def _same_bytes(image: StoredImage, keep: StoredImage) -> Member:
     linked = False
     with suppress(OSError):  # who acts on it finds out
         linked = image.path.samefile(keep.path)
     reason = "the same file by another name, which takes no room" if linked else "the same bytes"
     return Member(image, Level.EXACT, 1.0, Evidence(), reason, linked)
-
-
-def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredImage) -> str:
-    """Say in words why an image is held to be a duplicate of the kept one."""
-    if level is Level.EXACT:
-        return "the same bytes"
-    if level is Level.PIXEL:
-        return (
-            "the same pixels in another file"
-            if image.format == keep.format
-            else f"the same pixels as {image.format}"
-        )
-    if level is Level.SIMILAR and evidence.agreement is None:
-        return _alike(evidence)
-    said = ["the same picture" if level is Level.NEAR else "the same scene"]
-    if evidence.turned:
-        said.append(evidence.turned)
-    if evidence.framed:
-        said.append("in a frame")
-    if evidence.marked:
-        said.append("but for something put on one of them")
-    if (image.width, image.height) != (keep.width, keep.height):
-        said.append(f"{image.width} x {image.height} instead of {keep.width} x {keep.height}")
-    if evidence.covered is not None and evidence.covered < GIVEN_UP_COVERED_MIN and not evidence.framed:
-        said.append(f"the kept one shows {evidence.covered:.0%} of it")
-    if evidence.agreement is not None and evidence.agreement < 0.995:
-        said.append(f"{evidence.agreement:.0%} of it unchanged")
-    return ", ".join(said)
-
-
-def _alike(evidence: Evidence) -> str:
-    """Say why pictures are of one scene that were not laid over each other."""
-    said = []
-    if evidence.seconds_apart is not None:
-        said.append(f"taken by the same camera {evidence.seconds_apart:.0f} s apart")
-    if evidence.nearness is not None:
-        times = 1 / max(evidence.nearness, 0.01)
-        said.append(f"alike: {times:.0f} times nearer to each other than to other pictures")
-    return ", ".join(said)

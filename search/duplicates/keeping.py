@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from indexer.actions.sidecars import Names
+from indexer.paths import identity_of
 from indexer.store.names import absolute, real
 from indexer.store.records import StoredImage
 
@@ -77,7 +78,7 @@ def _is_below(folder: Path, place: Path) -> bool:
     names = _names_of(place)
     if any(name.is_relative_to(known) for name in _names_of(folder) for known in names):
         return True
-    identity = _identity(place)
+    identity = identity_of(place)
     return identity is not None and identity in _identities_above(_names_of(folder)[1])
 
 
@@ -90,18 +91,9 @@ def _names_of(folder: Path) -> tuple[Path, Path]:
 @lru_cache(maxsize=16_384)
 def _identities_above(folder: Path) -> frozenset[tuple[int, int]]:
     """Give the identities of a folder and of all around it."""
-    own = _identity(folder)
+    own = identity_of(folder)
     around = frozenset() if folder.parent == folder else _identities_above(folder.parent)
     return around if own is None else around | {own}
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Give what all names of a folder share; None where the system cannot tell."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if status.st_ino else None
 
 
 def has_few_colours(image: StoredImage) -> bool:

@@ -14,9 +14,10 @@ from indexer.errors import UsageError
 from indexer.store.reader import LibraryReader
 from indexer.store.records import StoredImage
 
-from .finder import Images, Question, all_images, explain, find_pairs
+from .finder import Images, Question, all_images, find_pairs
 from .judging import LOOSE, Pair
 from .proposing import Progress
+from .reasons import explain
 from .records import DuplicatePair, Evidence, Level
 from .sides import Side
 

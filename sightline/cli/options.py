@@ -60,7 +60,7 @@ class AnyPath(PathType):
             self.fail("an empty path", param, ctx)
         if not str(value).startswith("~"):
             return Path(value)
-        from search.query import home_expanded
+        from indexer.paths import home_expanded
 
         try:
             return home_expanded(Path(value))

@@ -4,11 +4,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.errors import FolderMissing, PairsInvalid
+from indexer.paths import home_expanded_or_kept
 from indexer.store.files import LIBRARY_NAME, catalog_file
 
 from .folders import read_folder
 from .library import read_library
-from .places import expanded
 from .records import Reading
 from .shards import expand_shards, is_pattern, is_shard, read_shards
 from .tables import ENDINGS, read_table
@@ -30,7 +30,7 @@ def read_examples(
     Raises PairsInvalid when nothing can be learned from it, FolderMissing when it is not there.
     """
     try:
-        return _read(expanded(source).absolute(), image_column, caption_column)
+        return _read(home_expanded_or_kept(source).absolute(), image_column, caption_column)
     except OSError as error:
         place = Path(error.filename) if error.filename else source
         raise PairsInvalid(place, f"cannot be read: {(error.strerror or str(error)).lower()}") from error

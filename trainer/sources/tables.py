@@ -4,11 +4,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from indexer.errors import PairsInvalid
+from indexer.paths import home_expanded_or_kept
 
 from ..examples import ImagePlace
 from .columns import SAMPLE_ROWS, Columns, Row, choose_columns
 from .folders import classes_note
-from .places import expanded
 from .records import Gathered, LeftOut, Reading, tidy
 from .rows import open_table
 from .wording import class_captions
@@ -75,7 +75,7 @@ class _Images:
 
     def where(self, name: str) -> Path:
         """Give the place where a file is looked for."""
-        return self._folder / expanded(Path(name))
+        return self._folder / home_expanded_or_kept(Path(name))
 
     def find(self, name: str) -> Path | None:
         """Give the file's path; None when it is not there."""

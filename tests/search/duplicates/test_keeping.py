@@ -142,7 +142,7 @@ def test_a_folder_is_looked_at_once_for_all_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr("search.duplicates.keeping._identity", lambda folder: looked.append(folder))
+    monkeypatch.setattr("search.duplicates.keeping.identity_of", lambda folder: looked.append(folder))
     for number in range(100):
         is_protected(tmp_path / f"{number}.jpg", (tmp_path / "albums",))
     assert len(looked) == len(set(looked))

@@ -1,0 +1,72 @@
+"""Giving up: whether one of two pictures may go for the other, or something would be lost with it."""
+
+from indexer.store.records import StoredImage
+
+from .channels import has_more_channels
+from .keeping import NEGATIVE, has_few_colours
+from .records import DuplicatePair, Evidence, Level
+from .sharpness import is_poor_source
+
+GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
+MORE_PIXELS = 1.05  # times as many are a loss
+KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they are different pictures
+
+
+def may_be_given_up(
+    found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, level: Level, *, best: bool
+) -> bool:
+    """Tell whether the other of a pair may be given up for the keeper.
+
+    level: the loosest that counts; best: whether the best of a group is to be kept.
+
+    Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
+    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
+    frame's do not count), for one without the colours, the transparency, the shades or the fine detail of
+    this one, or for one further from the camera. Among pictures of one scene neither need show all that the
+    other shows.
+    """
+    if found is None or found.level.rank > level.rank:
+        return False
+    if found.level is Level.SIMILAR:
+        return True
+    given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
+    if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
+        return False
+    if not given_up.framed and level is not Level.SIMILAR and (given_up.covered or 0) < GIVEN_UP_COVERED_MIN:
+        return False
+    if best and (_is_nearer_to_camera(other, keeper) or _has_more_pixels(given_up, other, kept, keeper)):
+        return False
+    return not (best and _has_more(found.level, given_up, other, keeper))  # the last, since it opens files
+
+
+def _is_nearer_to_camera(other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the keeper is an edited copy: not the negative, or without what the camera told."""
+    if other.format == NEGATIVE and keeper.format != NEGATIVE:
+        return True
+    return _is_from_camera(other) and not _is_from_camera(keeper)
+
+
+def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
+    if given_up.framed:
+        return _shows_more(given_up, other, kept, keeper)
+    is_whole = (kept.covered or 0) >= GIVEN_UP_COVERED_MIN  # else an enlarged crop: its pixels are no gain
+    return is_whole and other.width * other.height > MORE_PIXELS * keeper.width * keeper.height
+
+
+def _has_more(level: Level, given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the other has colours, fine detail or channels that the keeper lacks."""
+    if level is Level.NEAR:
+        fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
+        if fewer_colours or is_poor_source(keeper, other):
+            return True
+    return has_more_channels(other, keeper)  # two of the same eight bits may come of more
+
+
+def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
+    """Tell whether the other has more pixels of what both show: its frame does not count."""
+    theirs = (given_up.covered or 0) * other.width * other.height
+    return theirs > MORE_PIXELS * (kept.covered or 0) * keeper.width * keeper.height
+
+
+def _is_from_camera(image: StoredImage) -> bool:
+    return image.taken_at is not None and image.camera is not None
