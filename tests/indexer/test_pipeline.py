@@ -314,13 +314,21 @@ def test_a_moved_library_is_committed_as_it_goes(
     assert [progress.done for progress in told] == [2, 4, 6]
 
 
+def stopped_run(library: Path, photos: Path, model: str) -> list[str]:
+    """Stop a run before its first image; give what was told."""
+    stopped = threading.Event()
+    stopped.set()
+    notices: list[str] = []
+    settings = replace(SETTINGS, model=model)
+    index_folders(library, [photos], settings, stop=stopped, on_notice=notices.append)
+    return notices
+
+
 def test_searches_keep_their_encoder_until_all_is_indexed_with_another(
     library: Path, photos: Path, other_model: str
 ) -> None:
     run(library, photos)
-    stopped = threading.Event()
-    stopped.set()
-    index_folders(library, [photos], replace(SETTINGS, model=other_model), stop=stopped)
+    stopped_run(library, photos, other_model)
     with open_library(library) as reader:
         assert reader.default_encoder().card.name == "builtin"
     run(library, photos, replace(SETTINGS, model=None))
@@ -332,20 +340,13 @@ def test_a_stopped_run_with_another_encoder_says_which_one_searches_use(
     library: Path, photos: Path, other_model: str
 ) -> None:
     run(library, photos)
-    stopped = threading.Event()
-    stopped.set()
-    notices: list[str] = []
-    other = replace(SETTINGS, model=other_model)
-    index_folders(library, [photos], other, stop=stopped, on_notice=notices.append)
+    notices = stopped_run(library, photos, other_model)
     assert "searches go on with builtin: 6 of its 6 images" in notices[-1]
 
 
 def test_a_stopped_run_with_the_encoder_of_searches_says_nothing(library: Path, photos: Path) -> None:
     run(library, photos)
-    stopped = threading.Event()
-    stopped.set()
-    notices: list[str] = []
-    index_folders(library, [photos], SETTINGS, stop=stopped, on_notice=notices.append)
+    notices = stopped_run(library, photos, "builtin")
     assert not any("searches go on" in notice for notice in notices)
 
 

@@ -1,8 +1,5 @@
 """A large batch computed in pieces, or by several processes, gives the gradient of the whole."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from trainer.tuning.settings import LossName
 from trainer.tuning.trainee import Inputs, Trainee
 
 from .models import random_pixels, tiny_trainee
+from .two_processes import saved_by_two_processes
 
 COUNT = 12
 TEXTS = [f"a {colour} {shape}" for colour in ("red", "green", "blue") for shape in ("circle", "square")] * 2
@@ -127,13 +125,6 @@ with joined(torch.device("cpu")) as process:
 
 @pytest.mark.timeout(300)
 def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
-    (tmp_path / "worker.py").write_text(WORKER)
-    here = str(Path(__file__).parents[3])
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    subprocess.run(
-        [*run, str(tmp_path / "worker.py"), str(tmp_path), here], check=True, env=environment, cwd=here
-    )
     alone = gradients(tiny_trainee(), 1)
-    for rank in (0, 1):
-        assert_equal(alone, torch.load(tmp_path / f"{rank}.pt", weights_only=True))
+    for together in saved_by_two_processes(WORKER, tmp_path):
+        assert_equal(alone, together)

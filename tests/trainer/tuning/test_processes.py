@@ -1,14 +1,13 @@
 """A process trains on the device that was chosen, and under torchrun on a GPU of its own."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from trainer.tuning.processes import Process, joined, local_device
+
+from .two_processes import saved_by_two_processes
 
 
 @pytest.mark.parametrize("chosen", ["cpu", "cuda:1"])
@@ -70,12 +69,5 @@ with joined(torch.device("cpu")) as process:
 
 @pytest.mark.timeout(300)
 def test_two_processes_end_with_the_same_additions(tmp_path: Path) -> None:
-    (tmp_path / "worker.py").write_text(WORKER)
-    here = str(Path(__file__).parents[3])
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    subprocess.run(
-        [*run, str(tmp_path / "worker.py"), str(tmp_path), here], check=True, env=environment, cwd=here
-    )
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = saved_by_two_processes(WORKER, tmp_path)
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
