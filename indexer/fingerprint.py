@@ -19,6 +19,7 @@ PDQ_FINE: Final = 4  # samples a side within each of them, for its tent filter
 PDQ_WAVES: Final = 16  # and keeps the 16 x 16 slowest waves
 ROWS_AT_ONCE: Final = 256
 YEAR_MIN: Final = 1826  # the first photograph
+YEAR_OF_RELEASE: Final = 2026  # no clock that runs is behind it
 TEXT_CHARACTERS_MAX: Final = 120
 
 
@@ -118,7 +119,9 @@ def parse_exif_date(text: str) -> datetime | None:
         date = datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
     except ValueError:
         return None
-    return date if YEAR_MIN <= date.year <= datetime.now().year + 1 else None
+    # A computer without a clock of its own begins at 1970.
+    year_max = max(datetime.now().year, YEAR_OF_RELEASE) + 1
+    return date if YEAR_MIN <= date.year <= year_max else None
 
 
 def _read_camera(exif: Image.Exif) -> str | None:

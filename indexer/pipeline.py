@@ -1,6 +1,8 @@
 """The pipeline: joins scan, decode, encode and store into one indexing run."""
 
 import itertools
+import os
+import shlex
 import threading
 import time
 from collections import Counter
@@ -32,9 +34,10 @@ from .records import (
     Unreadable,
     Vectors,
 )
-from .scan import ScanRules, scan
-from .store.library import open_for_writing
-from .store.records import Known, ScanOutcome, StoredEncoder
+from .scan import Found, OutOfReach, ScanRules, scan
+from .store.library import open_for_writing, open_library
+from .store.names import absolute, real
+from .store.records import Changeover, Known, ScanOutcome, StoredEncoder
 from .store.writer import LibraryWriter
 
 CLASSIFY_AT_ONCE = 1000  # files: one query for many, and still only a few hundred kilobytes
@@ -71,6 +74,20 @@ class Progress:
     skipped: int
     seconds: float
     encoder_seconds: float  # of these the encoder was busy
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder to scan."""
+
+    path: Path  # without links
+    typed: Path  # absolute, as it was named
+    inner: tuple[Path, ...]  # folders below it that are scanned by themselves
+
+    def scan(self, settings: IndexSettings) -> Iterator[Found]:
+        """List what is below it."""
+        rules = ScanRules(exclude=settings.exclude, include_hidden=settings.include_hidden)
+        return scan(self.path, rules, typed=self.typed, apart=self.inner)
 
 
 @dataclass
@@ -113,7 +130,7 @@ class _Pending:
 
 def index_folders(
     library: Path,
-    folders: Sequence[Path],
+    folders: Sequence[Path] | None,
     settings: IndexSettings | None = None,
     *,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -122,16 +139,19 @@ def index_folders(
 ) -> IndexSummary:
     """Bring the library up to date with the folders: new, changed, moved and removed files.
 
-    library is the library's own folder, made when absent. What was committed (every few seconds) stays,
-    whatever happens later; setting `stop` ends the run cleanly after the batch at hand, and the next run
-    goes on from there. Raises FolderMissing, LibraryBusy, LibraryReadOnly, DiskFull, EncoderError.
+    library is the library's own folder, made when absent. folders None are those that it covers already;
+    of these the ones that are not there are passed over with a notice, unless none is there. What was
+    committed (every few seconds) stays, whatever happens later; setting `stop` ends the run cleanly after the
+    batch at hand, and the next run goes on from there. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
+    DiskFull, EncoderError, and LibraryMissing when neither folders nor a library are given.
     """
-    roots = [_existing_folder(folder) for folder in folders]
+    there, away = (folders, []) if folders is not None else _covered_folders(library)
+    roots = _roots(there)
     settings = settings or IndexSettings()
     with open_for_writing(library, create=True) as writer:
         run = _Run(writer, settings, on_progress, on_notice, stop or threading.Event())
         with _counting(run, roots):
-            return run.index(roots)
+            return run.index(roots, away)
 
 
 class _Run:
@@ -184,9 +204,10 @@ class _Run:
             )
         return self.encoder
 
-    def index(self, roots: Sequence[Path]) -> IndexSummary:
-        """Bring the library up to date with what is below the roots."""
-        handles = [self.writer.use_root(root) for root in roots]
+    def index(self, roots: Sequence[_Root], away: Sequence[Path] = ()) -> IndexSummary:
+        """Bring the library up to date with what is below the roots; tell of those that are away."""
+        self._tell_absent(away)
+        handles = [self.writer.use_root(root.path) for root in roots]
         self.writer.begin_scan(handles)
         wanted = itertools.chain.from_iterable(map(self._wanted, roots, handles))
         first = next(wanted, None)
@@ -195,24 +216,27 @@ class _Run:
         self._commit()
         outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
         self._publish()
-        self._let_answer()
+        self._let_answer(saw_all=self._covers_library(roots) and self._missed_nothing(outcome))
         summary = self._summary(outcome)
         self.writer.record_run(summary_as_dict(summary))
         return summary
 
-    def _found(self, root: Path) -> Iterator[FoundFile]:
-        """List files, and keep aside the folders that could not be listed."""
-        for item in scan(root, _scan_rules(self.settings)):
+    def _found(self, root: _Root, handle: int) -> Iterator[FoundFile]:
+        """List files, and keep aside what could not be listed."""
+        for item in root.scan(self.settings):
             if self.stop.is_set():
                 return
             if isinstance(item, Unreadable):
                 self.tally.unreadable.append(item)
+            elif isinstance(item, OutOfReach):
+                if self.writer.knows(handle, item.relative):
+                    self.tally.unreadable.append(Unreadable(item.path, item.reason))
             elif self.settings.wanted is None or self.settings.wanted(item.path):
                 yield item
 
-    def _wanted(self, root: Path, handle: int) -> Iterator[FoundFile]:
+    def _wanted(self, root: _Root, handle: int) -> Iterator[FoundFile]:
         """Let through what must be decoded; count the rest, and link what is known by its content."""
-        found = self._found(root)
+        found = self._found(root, handle)
         while files := list(itertools.islice(found, CLASSIFY_AT_ONCE)):
             known = self.writer.classify(handle, files, self.stored)
             yield from (item.file for item in known if self._is_new(item))
@@ -309,14 +333,17 @@ class _Run:
         self.tally.unchanged += len(pending.linked) - newly_linked  # only their times had changed
 
     def _finish_scan(self) -> ScanOutcome:
-        outcome = self.writer.finish_scan([folder.path for folder in self.tally.unreadable])
-        for folder in outcome.absent:
+        outcome = self.writer.finish_scan([item.path for item in self.tally.unreadable])
+        self._tell_absent(outcome.absent)
+        self.writer.expire_history(self.settings.history_days)
+        return outcome
+
+    def _tell_absent(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
             self.on_notice(
                 f"{folder}: nothing was found there any more; its images are kept, in case a drive is not "
                 f"mounted. If they are gone for good: sightline forget {folder}"
             )
-        self.writer.expire_history(self.settings.history_days)
-        return outcome
 
     def _publish(self) -> None:
         """Write the derived parts: the FAISS file and the background statistics."""
@@ -337,15 +364,18 @@ class _Run:
         background = measure_background(text_vectors, sample, best_image, stored.images)
         self.writer.set_background(stored, background.as_dict())
 
-    def _let_answer(self) -> None:
-        """Let searches use this run's encoder, or say why they go on with the former one."""
-        former = self.writer.current_encoder()
-        lacking = self.writer.answers_with(self.stored)
-        if lacking and former is not None:
-            self.on_notice(
-                f"searches go on with {former.card.name}: {lacking:,} of its {former.images:,} images have "
-                f"not been indexed with {self.stored.card.name} yet; to go on: sightline index"
-            )
+    def _covers_library(self, roots: Sequence[_Root]) -> bool:
+        return set(map(real, self.writer.roots())) <= {root.path for root in roots}
+
+    def _missed_nothing(self, outcome: ScanOutcome) -> bool:
+        return not (outcome.absent or self.tally.unreadable or self.stop.is_set())
+
+    def _let_answer(self, *, saw_all: bool) -> None:
+        """Let searches use this run's encoder and say what that hides, or why they keep the former one."""
+        change = self.writer.answers_with(self.stored, saw_all=saw_all)
+        if change is not None and change.lacking:
+            words = _hidden_words if change.changed else _kept_words
+            self.on_notice(words(change, self.stored.card.name))
 
     def _summary(self, outcome: ScanOutcome) -> IndexSummary:
         """Count a link as moved when its content lost another path or had been kept without one."""
@@ -381,15 +411,55 @@ def summary_as_dict(summary: IndexSummary) -> dict[str, Any]:
     }
 
 
+def _hidden_words(change: Changeover, name: str) -> str:
+    former, images = change.former.card.name, change.former.images
+    return (
+        f"searches use {name} from now on and no longer find {change.lacking:,} of the {images:,} images of "
+        f"{former}, which could not be read; once they can be, this takes them in: sightline index"
+    )
+
+
+def _kept_words(change: Changeover, name: str) -> str:
+    former, images = change.former.card.name, change.former.images
+    unfound = f", and {change.only_new:,} indexed with it only cannot be found yet" if change.only_new else ""
+    return (
+        f"searches go on with {former}: {change.lacking:,} of its {images:,} images have not been indexed "
+        f"with {name} yet{unfound}; to go on with all of the library: sightline index; "
+        f"to stay with {former}: sightline index --model {shlex.quote(former)}"
+    )
+
+
+def _covered_folders(library: Path) -> tuple[list[Path], list[Path]]:
+    """Give the folders that a library covers: those that are there, and those that are away.
+
+    Raises LibraryMissing, and FolderMissing when none is there.
+    """
+    with open_library(library) as reader:
+        folders = reader.roots()
+    # Path.is_dir raises where a drive died without being unmounted.
+    there = [folder for folder in folders if os.path.isdir(folder)]  # noqa: PTH112
+    if folders and not there:
+        raise FolderMissing(folders[0])
+    return there, [folder for folder in folders if folder not in there]
+
+
+def _roots(folders: Sequence[Path]) -> list[_Root]:
+    """Make a root of each folder, but one of a folder that is named twice."""
+    names: dict[Path, Path] = {}
+    for folder in folders:
+        names.setdefault(_existing_folder(folder), absolute(home_expanded(folder)))
+    return [_Root(path, typed, _below(path, names)) for path, typed in names.items()]
+
+
+def _below(folder: Path, others: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(other for other in others if folder in other.parents)
+
+
 def _existing_folder(folder: Path) -> Path:
     resolved = home_expanded(folder).resolve()
     if not resolved.is_dir():
         raise FolderMissing(folder)
     return resolved
-
-
-def _scan_rules(settings: IndexSettings) -> ScanRules:
-    return ScanRules(exclude=settings.exclude, include_hidden=settings.include_hidden)
 
 
 def _decode_rules(settings: IndexSettings, encoder: Encoder) -> DecodeRules:
@@ -405,14 +475,14 @@ def _batches(images: Iterator[DecodedImage], size: int) -> Iterator[list[Decoded
 
 
 @contextmanager
-def _counting(run: _Run, roots: Sequence[Path]) -> Iterator[None]:
+def _counting(run: _Run, roots: Sequence[_Root]) -> Iterator[None]:
     """Count the files in a second thread while the run goes on, if the settings ask for it."""
     ended = threading.Event()
 
     def count() -> None:
         files = 0
         for root in roots:
-            for item in scan(root, _scan_rules(run.settings)):
+            for item in root.scan(run.settings):
                 files += isinstance(item, FoundFile)
                 if ended.is_set():
                     return

@@ -77,7 +77,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A folder that could not be listed, and why."""
+    """A folder that could not be listed, or a file or link that could not be read, and why."""
 
     path: Path
     reason: str

@@ -2,15 +2,17 @@
 
 import errno
 import fnmatch
+import glob
 import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from .file_times import modified_ns
 from .formats import (
@@ -36,6 +38,7 @@ JUNK_FOLDERS: Final = frozenset(
         "node_modules", ".git", ".hg", ".svn", "__macosx", ".appledouble",
     }
 )  # fmt: skip
+WILDCARD: Final = re.compile("[*?[]")
 TRASH_PREFIX: Final = ".trash"  # .Trash, .Trashes, .Trash-1000
 
 
@@ -55,14 +58,35 @@ class ScanRules:
     raw: bool = True  # give RAW files; without rawpy they become Skipped, with the remedy
 
 
-def scan(root: Path, rules: ScanRules) -> Iterator[FoundFile | Unreadable]:
+@dataclass(frozen=True, slots=True)
+class OutOfReach:
+    """What leads nowhere for now or promises no image; worth a word only if images were known there."""
+
+    root: Path
+    relative: str
+    reason: str
+
+    @property
+    def path(self) -> Path:
+        """The name itself, absolute if root is."""
+        return self.root / self.relative
+
+
+Found: TypeAlias = FoundFile | Unreadable | OutOfReach
+
+
+def scan(
+    root: Path, rules: ScanRules, *, typed: Path | None = None, apart: Iterable[Path] = ()
+) -> Iterator[Found]:
     """Give every file below root that may be an image, in no order; hold one folder's names at most.
 
     Links are followed; a folder is visited once, however many links lead to it, by its own path if that
-    is below root. A root that cannot be listed is Unreadable.
+    is below root. A root that cannot be listed is Unreadable. `typed` is the absolute name that the user
+    gave root, which patterns may go by as well. Folders that are `apart` are not entered.
     """
     root = root.absolute()
-    yield from _Walk(root, _Excluded(root, rules.exclude), rules).run()
+    excluded = _Excluded({root, typed or root}, rules.exclude)
+    yield from _Walk(root, excluded, rules, tuple(apart)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +98,8 @@ class _Folder:
 class _Excluded:
     """Decides what `exclude` leaves out."""
 
-    def __init__(self, root: Path, patterns: tuple[str, ...]) -> None:
-        self._base = root.as_posix().rstrip("/") + "/"
+    def __init__(self, roots: Iterable[Path], patterns: tuple[str, ...]) -> None:
+        self._bases = [root.as_posix().rstrip("/") + "/" for root in roots]
         self._any = _compile([p for p in patterns if not p.endswith("/")])
         self._folder = _compile([p.rstrip("/") for p in patterns if p.endswith("/")])
 
@@ -85,15 +109,33 @@ class _Excluded:
         )
 
     def _match(self, pattern: re.Pattern[str] | None, name: str, relative: str) -> bool:
-        return pattern is not None and any(map(pattern.match, (name, relative, self._base + relative)))
+        if pattern is None:
+            return False
+        return any(map(pattern.match, (name, relative, *(base + relative for base in self._bases))))
 
 
 def _compile(patterns: list[str]) -> re.Pattern[str] | None:
     """Join globs to one expression: one match per name, however many patterns."""
     globs = [p.removeprefix("./") for p in patterns if p.removeprefix("./")]
+    globs += [other for p in globs for other in _without_links(p)]
     if not globs:
         return None
-    return re.compile("|".join(fnmatch.translate(glob) for glob in globs), re.IGNORECASE)
+    return re.compile("|".join(map(fnmatch.translate, globs)), re.IGNORECASE)
+
+
+def _without_links(pattern: str) -> Iterator[str]:
+    """Give an absolute pattern as it reads when the links in it before the first wildcard are followed.
+
+    One after the other: what is scanned may lie behind the first link and have the second one in its path.
+    """
+    if not Path(pattern).is_absolute():
+        return
+    parts = Path(pattern).parts
+    plain = takewhile(lambda part: not WILDCARD.search(part), parts)
+    for end, named in enumerate(accumulate(plain, os.path.join), start=1):
+        followed = os.path.realpath(named)
+        if followed != named:
+            yield Path(glob.escape(followed), *parts[end:]).as_posix()
 
 
 @dataclass(slots=True)
@@ -103,20 +145,21 @@ class _Walk:
     root: Path
     excluded: _Excluded
     rules: ScanRules
+    apart: tuple[Path, ...] = ()
     todo: list[_Folder] = field(default_factory=list)
     links: list[_Folder] = field(default_factory=list)  # visited last, so that a folder's own path wins
     visited: set[tuple[int, int]] = field(default_factory=set)
 
-    def run(self) -> Iterator[FoundFile | Unreadable]:
+    def run(self) -> Iterator[Found]:
         began_with = identity_of(self.root)
         yield from self._list_all()
         if began_with is not None and identity_of(self.root) != began_with:
             # A drive that went away in between: what was not listed is not gone.
             yield Unreadable(self.root, "gone while it was being listed")
 
-    def _list_all(self) -> Iterator[FoundFile | Unreadable]:
+    def _list_all(self) -> Iterator[Found]:
         # A link back to a parent of root is a loop as well: it must not drag root's neighbours in.
-        self.visited.update(filter(None, map(identity_of, self.root.parents)))
+        self.visited.update(filter(None, map(identity_of, (*self.root.parents, *self.apart))))
         self.todo.append(_Folder(str(self.root), ""))
         while self.todo or self.links:
             folder = self.todo.pop() if self.todo else self.links.pop()
@@ -127,7 +170,7 @@ class _Walk:
                 self.visited.add(identity)
             yield from self._list(folder)
 
-    def _list(self, folder: _Folder) -> Iterator[FoundFile | Unreadable]:
+    def _list(self, folder: _Folder) -> Iterator[Found]:
         raws: list[FoundFile] = []
         try:
             with os.scandir(folder.path) as entries:
@@ -145,7 +188,7 @@ class _Walk:
         except OSError as error:
             yield Unreadable(Path(folder.path), _words(error))
 
-    def _judge(self, entry: os.DirEntry[str], prefix: str) -> FoundFile | Unreadable | None:
+    def _judge(self, entry: os.DirEntry[str], prefix: str) -> Found | None:
         """Take an entry as a file, keep it as a folder for later, or tell of a link that cannot be read."""
         name = entry.name
         if not self.rules.include_hidden and _is_hidden(entry):
@@ -163,24 +206,27 @@ class _Walk:
             if not _is_junk(name):
                 (self.links if entry.is_symlink() else self.todo).append(_Folder(entry.path, relative + "/"))
             return None
+        if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  (Path.exists may raise)
+            return OutOfReach(self.root, relative, "a link to what is not there")
         return self._judge_file(entry, relative)
 
-    def _judge_file(self, entry: os.DirEntry[str], relative: str) -> FoundFile | None:
+    def _judge_file(self, entry: os.DirEntry[str], relative: str) -> Found | None:
         kind = extension(entry.name)
         if kind in OTHER_EXTENSIONS or (kind in RAW_EXTENSIONS and not self.rules.raw):
             return None
+        promising = kind in IMAGE_EXTENSIONS or kind in RAW_EXTENSIONS
         try:
-            if not entry.is_file():  # sockets, pipes, devices, dangling links
+            if not entry.is_file():  # sockets, pipes, devices
                 return None
             status = entry.stat()
-            if (
-                kind not in IMAGE_EXTENSIONS
-                and kind not in RAW_EXTENSIONS
-                and not _looks_like_image(entry.path)
-            ):
+            if not promising and not _looks_like_image(entry.path):
                 return None
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if promising:
+                return Unreadable(Path(entry.path), _words(error))
+            return OutOfReach(self.root, relative, _words(error))
         return FoundFile(self.root, relative, status.st_size, modified_ns(status))
 
 
@@ -200,11 +246,8 @@ def _is_junk(name: str) -> bool:
 
 
 def _looks_like_image(path: str) -> bool:
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return sniff(file.read(HEAD_BYTES)) is not None
-    except OSError:  # its name promises no image, so it is not worth a line in the report
-        return False
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return sniff(file.read(HEAD_BYTES)) is not None
 
 
 def _without_companions(raws: list[FoundFile], folder: _Folder) -> Iterator[FoundFile]:

@@ -223,6 +223,11 @@ def ids_of(connection: Connection, hashes: Iterable[bytes]) -> dict[bytes, int]:
     return found
 
 
+def existing_ids(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Give those contents that are in the catalog, orphans too."""
+    return _find_among(connection, "SELECT id FROM content WHERE id IN ({})", map(int, ids))
+
+
 def embedded_hashes(connection: Connection, encoder_id: int, hashes: Iterable[bytes]) -> set[bytes]:
     """Give those contents that have a vector of this encoder, orphans too."""
     question = f"SELECT sha256 FROM content WHERE sha256 IN ({{}}) AND {_HAS_VECTOR}"
@@ -261,6 +266,12 @@ def filtered_ids(connection: Connection, filters: Filters, library: Path) -> Ids
     where, values = _all_of(conditions)
     question = f"SELECT DISTINCT file.content_id {_FILES} WHERE {where} ORDER BY file.content_id"
     return find_ids(connection, question, *values)
+
+
+def is_known(connection: Connection, root_id: int, path: str) -> bool:
+    """Tell whether there are files at or below a path of a root, skipped ones too."""
+    where, values = _at_or_below(root_id, path)
+    return connection.execute(f"SELECT 1 FROM file WHERE {where} LIMIT 1", values).fetchone() is not None
 
 
 def find_images(

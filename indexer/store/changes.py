@@ -357,9 +357,12 @@ def forget_files(connection: Connection, path: Path, library: Path, now: int) ->
     return forgotten
 
 
-def expire(connection: Connection, before: int) -> int:
-    """Delete what has been kept without a file since before a moment (seconds since 1970); count it."""
-    query = select(content.c.id).where(content.c.orphaned_at < before)
-    gone = connection.execute(query).scalars().all()
+def expire(connection: Connection, before: int | None = None) -> int:
+    """Delete what has been kept without a file since before a moment (seconds since 1970); count it.
+
+    None: all of it, whatever the clock said when it was orphaned.
+    """
+    condition = content.c.orphaned_at.is_not(None) if before is None else content.c.orphaned_at < before
+    gone = connection.execute(select(content.c.id).where(condition)).scalars().all()
     delete_contents(connection, gone)
     return len(gone)

@@ -4,23 +4,25 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations, islice
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.sqlite import insert
 
 from ..features import Features, pack
 from . import schema
-from .catalog import portions
+from .catalog import existing_ids
+from .engines import driver_of
 from .pairs import StoredPair
 
 PAIRS_AT_ONCE = 10_000
 
-compared, content, local_feature = schema.compared, schema.content, schema.local_feature
+compared, local_feature = schema.compared, schema.local_feature
 not_duplicate, pair = schema.not_duplicate, schema.pair
 
 
 def put_features(connection: Connection, marks: Mapping[int, Features]) -> None:
-    """Store the marks of contents."""
-    rows = [{"content_id": id, "marks": pack(features)} for id, features in marks.items()]
+    """Store the marks of contents; those of contents that are gone by now are left out."""
+    here = existing_ids(driver_of(connection), marks)
+    rows = [{"content_id": id, "marks": pack(features)} for id, features in marks.items() if id in here]
     if rows:
         row = insert(local_feature)
         connection.execute(
@@ -36,7 +38,8 @@ def put_pairs(connection: Connection, scope: str, pairs: Iterable[StoredPair]) -
     statement = row.on_conflict_do_update(index_elements=["scope", "first_id", "second_id"], set_=changed)
     remaining = iter(pairs)
     while some := list(islice(remaining, PAIRS_AT_ONCE)):
-        here = _existing(connection, {id for pair in some for id in (pair.first, pair.second)})
+        ids = {id for pair in some for id in (pair.first, pair.second)}
+        here = existing_ids(driver_of(connection), ids)
         rows = [_pair_row(scope, pair) for pair in some if pair.first in here and pair.second in here]
         if rows:
             connection.execute(statement, rows)
@@ -58,17 +61,10 @@ def _pair_row(scope: str, pair: StoredPair) -> dict[str, Any]:
 
 def put_compared(connection: Connection, scope: str, ids: Collection[int]) -> None:
     """Note that a search of this scope has seen these contents."""
-    here = _existing(connection, ids)
+    here = existing_ids(driver_of(connection), ids)
     rows = [{"scope": scope, "content_id": id} for id in sorted(here)]
     if rows:
         connection.execute(insert(compared).on_conflict_do_nothing(), rows)
-
-
-def _existing(connection: Connection, ids: Collection[int]) -> set[int]:
-    found: set[int] = set()
-    for portion in portions([int(id) for id in ids]):
-        found.update(connection.execute(select(content.c.id).where(content.c.id.in_(portion))).scalars())
-    return found
 
 
 def drop_other_scopes(connection: Connection, kept: str) -> None:

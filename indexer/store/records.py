@@ -60,6 +60,16 @@ class StoredEncoder:
 
 
 @dataclass(frozen=True, slots=True)
+class Changeover:
+    """Whether searches have changed to another encoder, and the images that only one of the two knows."""
+
+    former: StoredEncoder
+    changed: bool
+    lacking: int  # images of the former that the other has not
+    only_new: int  # images of the other that the former has not
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     """A content near a query vector."""
 

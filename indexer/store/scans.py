@@ -77,19 +77,23 @@ class Scan:
     def finish(self, connection: Connection, unreadable: Collection[Path], now: int) -> ScanOutcome:
         """Let the files leave that were not seen and could have been.
 
-        Files below an unreadable folder stay. So do all of a folder in which nothing was found: more often
-        its drive is not mounted than emptied.
+        What is at or below an unreadable path stays. So does all of a folder in which nothing was found: more
+        often its drive is not mounted than emptied.
         """
-        absent = []
+        absent = tuple(folder for folder in self._folders if self._is_absent(connection, folder))
         for folder in self._folders:
-            place = self._places[folder]
-            if self._files_found[folder] or not _any_known(connection, place):
-                _collect_gone(connection, place)
-            else:
-                absent.append(folder)
-        for path in unreadable:
+            if folder not in absent:
+                _collect_gone(connection, self._places[folder])
+        for path in (*absent, *unreadable):  # an absent folder may lie in one that is there
             self._spare(connection, path)
-        return _remove_gone(connection, tuple(absent), now)
+        return _remove_gone(connection, absent, now)
+
+    def _is_absent(self, connection: Connection, folder: Path) -> bool:
+        """Tell whether there were files in a folder, and neither it nor a folder inside it has any now."""
+        with_files = [found for found, files in self._files_found.items() if files]
+        if any(relative_to(found, folder) is not None for found in with_files):
+            return False
+        return _any_known(connection, self._places[folder])
 
     def _spare(self, connection: Connection, path: Path) -> None:
         for folder in self._folders:

@@ -24,7 +24,7 @@ from .nearest import recorded_file
 from .opening import BUSY_SECONDS
 from .pairs import StoredPair
 from .reader import LibraryReader
-from .records import Known, ScanOutcome, StoredEncoder
+from .records import Changeover, Known, ScanOutcome, StoredEncoder
 from .scans import Scan
 from .vectors import IndexFile, IndexUnusable, check_file, index_name, remove_superseded, write_index
 
@@ -80,21 +80,23 @@ class LibraryWriter(LibraryReader):
             id = last or answering  # an older library notes only what searches use
             return catalog.get_encoder(connection, int(id)) if id else None
 
-    def answers_with(self, encoder: StoredEncoder) -> int:
-        """Let searches use an encoder from now on, unless that would hide images; count those.
+    def answers_with(self, encoder: StoredEncoder, *, saw_all: bool = False) -> Changeover | None:
+        """Let searches use an encoder from now on, unless that would hide images; None: they do already.
 
-        One in twenty may be missing: files that cannot be read for now shall not hold up all others.
+        One in twenty may be missing after a run that saw all of the library: files that cannot be read for
+        now shall not hold up all others.
         """
-        current = self.current_encoder()
-        if current is None or current.id == encoder.id:
-            return 0
+        former = self.current_encoder()
+        if former is None or former.id == encoder.id:
+            return None
         with self.reading() as connection:
-            lacking = catalog.count_lacking(connection, current.id, encoder.id)
-        if lacking * HIDDEN_AT_MOST_ONE_IN > current.images:
-            return lacking
-        with self._writing() as connection:
-            changes.put_default_encoder(connection, encoder.id)
-        return 0
+            lacking = catalog.count_lacking(connection, former.id, encoder.id)
+            only_new = catalog.count_lacking(connection, encoder.id, former.id)
+        changed = not lacking or (saw_all and lacking * HIDDEN_AT_MOST_ONE_IN <= former.images)
+        if changed:
+            with self._writing() as connection:
+                changes.put_default_encoder(connection, encoder.id)
+        return Changeover(former, changed, lacking, only_new)
 
     def use_root(self, root: Path) -> int:
         """Cover a folder; give a handle for `begin_scan` and `classify`, good for this writer.
@@ -120,6 +122,12 @@ class LibraryWriter(LibraryReader):
         """Tell what the catalog knows of each file, and note them as seen."""
         with self._writing() as connection:
             return self._scan.classify(connection, self._folders[root_id], files, encoder.id)
+
+    def knows(self, root_id: int, relative: str) -> bool:
+        """Tell whether the catalog has files at or below a path of a folder, given by its handle."""
+        place = self._places[self._folders[root_id]]
+        with self.reading() as connection:
+            return catalog.is_known(connection, place.root_id, place.locate(relative).rstrip("/"))
 
     def commit(
         self,
@@ -263,13 +271,27 @@ class LibraryWriter(LibraryReader):
         Contents that no other file has go with their vectors, out of the catalog's pages, the FAISS files and
         the backups. The files themselves stay, and the next `index` finds them again.
         """
-        with explained(self.path):
-            run_pragma(self._connection, "secure_delete = ON")
-        with self._writing() as connection:
+        with self._leaving_no_byte() as connection:
             count = changes.forget_files(connection, path, self.path, int(time.time()))
         if count:
             self._forget_copies()
         return count
+
+    def forget_removed(self) -> int:
+        """Delete all that is kept of contents without a file, as thoroughly as `forget`; count them."""
+        with self._leaving_no_byte() as connection:
+            count = changes.expire(connection)
+        if count:
+            self._forget_copies()
+        return count
+
+    @contextmanager
+    def _leaving_no_byte(self) -> Iterator[Connection]:
+        """Give a transaction that overwrites what it deletes."""
+        with explained(self.path):
+            run_pragma(self._connection, "secure_delete = ON")
+        with self._writing() as connection:
+            yield connection
 
     def _forget_copies(self) -> None:
         for encoder in self.encoders():

@@ -94,8 +94,6 @@ def command(
 
     from .. import show
 
-    folders = folders or _folders_of(place)
-
     live = sys.stderr.isatty() and not quiet
     settings = IndexSettings(
         model=model,
@@ -110,7 +108,7 @@ def command(
     )
     with _stopping() as stop, _progress(live, quiet) as (on_progress, on_notice):
         summary = index_folders(
-            place, folders, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
+            place, folders or None, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
     if not quiet:
         show.summary(summary, place)
@@ -144,13 +142,6 @@ def _fill_regions(
             notify=(lambda _line: None) if quiet else show.remark,
             stop=stop,
         )
-
-
-def _folders_of(place: Path) -> tuple[Path, ...]:
-    from indexer.store.library import open_library
-
-    with open_library(place) as reader:
-        return reader.roots()
 
 
 @contextmanager

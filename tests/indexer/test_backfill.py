@@ -6,12 +6,14 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from indexer import backfill
 from indexer.backfill import fill_features
 from indexer.errors import LibraryBusy
 from indexer.features import local_features
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.writer import LibraryWriter
 
 
 @pytest.fixture
@@ -62,6 +64,20 @@ def test_pictures_that_are_gone_are_counted_and_the_others_stored(library: Path,
 def test_a_library_in_use_is_left_alone(library: Path) -> None:
     with open_for_writing(library, create=False), pytest.raises(LibraryBusy):
         fill_features(library)
+
+
+def test_a_picture_that_is_forgotten_meanwhile_is_left_out(
+    library: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget_first(place: Path, *, create: bool) -> LibraryWriter:
+        with open_for_writing(place, create=create) as writer:
+            writer.forget(folder / "coffee.png")
+        return open_for_writing(place, create=create)
+
+    monkeypatch.setattr(backfill, "open_for_writing", forget_first)
+    fill_features(library)
+    with open_library(library) as reader:
+        assert len(reader.local_features()[0]) == 1
 
 
 def test_a_complete_library_needs_no_writer(library: Path) -> None:

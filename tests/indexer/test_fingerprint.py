@@ -8,6 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
+from indexer import fingerprint
 from indexer.fingerprint import ExifFacts, content_hash, parse_exif_date, perceptual_hash, read_exif
 
 
@@ -100,6 +101,17 @@ def test_perceptual_hash_agrees_with_the_reference_implementation() -> None:
 )
 def test_exif_date_is_read_or_refused(text: str, date: datetime | None) -> None:
     assert parse_exif_date(text) == date
+
+
+def test_a_clock_that_began_at_1970_costs_no_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime(1970, 1, 1)
+
+    monkeypatch.setattr(fingerprint, "datetime", Stopped)
+    assert parse_exif_date("2019:05:03 14:02:11") == datetime(2019, 5, 3, 14, 2, 11)
+    assert parse_exif_date("9999:01:01 00:00:00") is None
 
 
 @pytest.mark.parametrize(

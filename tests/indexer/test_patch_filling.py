@@ -14,6 +14,7 @@ from indexer.errors import EncoderMismatch
 from indexer.patch_filling import fill_patches, patches_of
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.writer import LibraryWriter
 from sightline.regions_indexing import fill_regions
 
 from .encoders import small_models
@@ -149,6 +150,20 @@ def test_forgotten_images_take_their_patches_along(
         writer.forget(folder)
     with open_library(library) as reader:
         assert reader.status().patches == (0, 0)
+
+
+def test_an_image_that_is_forgotten_meanwhile_is_left_out(
+    folder: Path, library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget_first(place: Path, *, create: bool) -> LibraryWriter:
+        with open_for_writing(place, create=create) as writer:
+            writer.forget(next(folder.iterdir()))
+        return open_for_writing(place, create=create)
+
+    monkeypatch.setattr(patch_filling, "open_for_writing", forget_first)
+    fill_patches(library, encoder)
+    with open_library(library) as reader:
+        assert reader.status().patches[0] == 2
 
 
 def test_a_library_remembers_whether_it_keeps_regions(folder: Path, library: Path) -> None:

@@ -1,7 +1,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from indexer.decode import DecodePool
 from indexer.errors import FolderMissing
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.raw import REMEDY
-from indexer.records import FoundFile, IndexSummary, Skipped
+from indexer.records import DecodedImage, FoundFile, IndexSummary, Skipped, Unreadable
 from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
@@ -388,6 +388,128 @@ def test_a_part_indexed_with_another_encoder_does_not_hide_the_rest(
     notices: list[str] = []
     other = replace(SETTINGS, model=other_model)
     index_folders(library, [photos / "part"], other, on_notice=notices.append)
-    assert "searches go on with builtin: 6 of its 6 images" in notices[-1]
+    assert notices[-1] == (
+        f"searches go on with builtin: 6 of its 6 images have not been indexed with {other_model} yet, and 1 "
+        "indexed with it only cannot be found yet; to go on with all of the library: sightline index; "
+        "to stay with builtin: sightline index --model builtin"
+    )
     with open_library(library) as reader:
         assert reader.default_encoder().images == 6
+
+
+def twenty_with_one_unreadable(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Give what makes one of twenty pictures unreadable."""
+    make_pictures(photos, 14, first_seed=200)
+    real = DecodePool.decode
+
+    def decode(pool: DecodePool, files: Iterable[FoundFile]) -> Iterator[DecodedImage | Skipped]:
+        first, *others = files
+        yield Skipped(first, "input/output error", again=True)
+        yield from real(pool, others)
+
+    return lambda: monkeypatch.setattr(DecodePool, "decode", decode)
+
+
+def test_one_image_in_twenty_that_cannot_be_read_is_hidden_and_told(
+    library: Path, photos: Path, other_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = twenty_with_one_unreadable(photos, monkeypatch)
+    run(library, photos)
+    fail()
+    notices: list[str] = []
+    index_folders(library, [photos], replace(SETTINGS, model=other_model), on_notice=notices.append)
+    assert notices[-1] == (
+        f"searches use {other_model} from now on and no longer find 1 of the 20 images of builtin, which "
+        "could not be read; once they can be, this takes them in: sightline index"
+    )
+    monkeypatch.undo()
+    assert counts(run(library, photos, IndexSettings(device="cpu", workers=1))) == (1, 19, 0, 0, 0)
+
+
+def test_one_image_in_twenty_is_not_hidden_by_a_run_over_a_part(
+    library: Path, photos: Path, other_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = twenty_with_one_unreadable(photos, monkeypatch)
+    (photos.parent / "empty").mkdir()
+    index_folders(library, [photos, photos.parent / "empty"], SETTINGS)
+    fail()
+    run(library, photos, replace(SETTINGS, model=other_model))
+    with open_library(library) as reader:
+        assert reader.default_encoder().card.name == "builtin"
+
+
+def test_one_image_in_twenty_is_not_hidden_by_a_run_that_is_stopped(
+    library: Path, photos: Path, other_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = twenty_with_one_unreadable(photos, monkeypatch)
+    run(library, photos)
+    fail()
+    stop = threading.Event()
+    settings = replace(SETTINGS, model=other_model)
+    index_folders(
+        library, [photos], settings, on_progress=lambda told: told.indexed == 19 and stop.set(), stop=stop
+    )
+    with open_library(library) as reader:
+        assert [encoder.images for encoder in reader.encoders()] == [20, 19]
+        assert reader.default_encoder().card.name == "builtin"
+
+
+def test_a_folder_that_is_away_is_passed_over_when_none_is_named(library: Path, photos: Path) -> None:
+    drive = photos.with_name("drive")
+    make_picture(drive / "kept.png", 60)
+    index_folders(library, [photos, drive], SETTINGS)
+    drive.rename(drive.with_name("elsewhere"))
+    make_picture(photos / "new.png", 61)
+    notices: list[str] = []
+    assert counts(index_folders(library, None, SETTINGS, on_notice=notices.append)) == (1, 6, 0, 0, 0)
+    assert notices[-1].startswith(f"{drive}: nothing was found there any more; its images are kept")
+    assert "kept.png" in vectors_by_path(library)
+
+
+def test_all_folders_being_away_is_told(library: Path, photos: Path) -> None:
+    run(library, photos)
+    photos.rename(photos.with_name("elsewhere"))
+    with pytest.raises(FolderMissing):
+        index_folders(library, None, SETTINGS)
+
+
+def test_a_folder_inside_another_of_the_run_is_scanned_once(library: Path, photos: Path) -> None:
+    make_picture(photos / "nas" / "inner.png", 70)
+    make_picture(photos / ".hidden" / "named.png", 71)
+    seen: list[Progress] = []
+    folders = [photos, photos / "nas", photos / ".hidden", photos / ".." / photos.name]
+    settings = replace(SETTINGS, count_first=True, batch_size=1)
+    assert counts(index_folders(library, folders, settings, on_progress=seen.append)) == (8, 0, 0, 0, 0)
+    assert (seen[-1].done, seen[-1].total) == (8, 8)
+    assert {"nas/inner.png", ".hidden/named.png"} < set(vectors_by_path(library))
+
+
+def test_an_absent_folder_inside_another_of_the_run_keeps_its_images(library: Path, photos: Path) -> None:
+    make_picture(photos / "nas" / "inner.png", 70)
+    folders = [photos, photos / "nas"]
+    index_folders(library, folders, SETTINGS)
+    (photos / "nas" / "inner.png").unlink()  # as when the drive is not mounted there
+    notices: list[str] = []
+    assert counts(index_folders(library, folders, SETTINGS, on_notice=notices.append)) == (0, 6, 0, 0, 0)
+    assert notices[-1].startswith(f"{photos / 'nas'}: nothing was found there any more")
+    assert "nas/inner.png" in vectors_by_path(library)
+
+
+def test_pictures_behind_a_link_whose_target_is_away_are_kept(library: Path, photos: Path) -> None:
+    drive = photos.with_name("drive")
+    make_picture(drive / "linked.png", 80)
+    (photos / "album").symlink_to(drive)
+    (photos / "nothing").symlink_to(photos.with_name("never there"))
+    assert run(library, photos).unreadable == ()
+    drive.rename(photos.with_name("unplugged"))
+    summary = run(library, photos)
+    assert counts(summary) == (0, 6, 0, 0, 0)
+    assert summary.unreadable == (Unreadable(photos / "album", "a link to what is not there"),)
+    assert "album/linked.png" in vectors_by_path(library)
+
+
+def test_exclude_goes_by_the_name_that_was_typed(library: Path, photos: Path) -> None:
+    link = photos.with_name("link")
+    link.symlink_to(photos)
+    settings = replace(SETTINGS, exclude=(f"{link.with_name('l*k')}/picture 000[12].png",))
+    assert counts(run(library, link, settings)) == (4, 0, 0, 0, 0)

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from indexer.records import FoundFile, Unreadable
-from indexer.scan import ScanRules, scan
+from indexer.scan import OutOfReach, ScanRules, scan
 
 JPEG_HEAD = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 Make = Callable[..., Path]
@@ -252,6 +253,63 @@ def test_what_a_drive_takes_away_while_it_is_listed_is_not_said_to_be_gone(
     next(listing)
     (tmp_path / "root").rename(tmp_path / "unplugged")
     assert list(listing) == [Unreadable(tmp_path / "root", "gone while it was being listed")]
+
+
+def test_file_whose_facts_cannot_be_had_costs_itself_only(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "bad.jpg", "bad.dat", "c.jpg"):
+        make(name)
+
+    class Entry:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self._entry = entry
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._entry, name)
+
+        def stat(self) -> os.stat_result:
+            if self._entry.name.startswith("bad"):
+                raise OSError(errno.EIO, "Input/output error")
+            return self._entry.stat()
+
+    listing = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: contextlib.nullcontext(map(Entry, listing(path))))
+    found = list(scan(tmp_path, ScanRules()))
+    assert {item for item in found if not isinstance(item, FoundFile)} == {
+        Unreadable(tmp_path / "bad.jpg", "input/output error"),
+        OutOfReach(tmp_path, "bad.dat", "input/output error"),
+    }
+    assert sorted(item.relative for item in found if isinstance(item, FoundFile)) == ["a.jpg", "c.jpg"]
+
+
+def test_link_to_what_is_not_there_is_given_apart(tmp_path: Path, make: Make) -> None:
+    make("x.jpg")
+    for name in ("album", "notes.txt"):
+        (tmp_path / name).symlink_to(tmp_path / "away" / name)
+    found = {item.path for item in scan(tmp_path, ScanRules()) if isinstance(item, OutOfReach)}
+    assert found == {tmp_path / "album", tmp_path / "notes.txt"}
+
+
+def test_folders_apart_are_not_entered(tmp_path: Path, make: Make) -> None:
+    for name in ("x.jpg", "apart/y.jpg", "other/z.jpg"):
+        make(name)
+    (tmp_path / "link").symlink_to(tmp_path / "apart")
+    found = scan(tmp_path, ScanRules(), apart=[tmp_path / "apart"])
+    assert sorted(item.relative for item in found if isinstance(item, FoundFile)) == ["other/z.jpg", "x.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["link/a", "link/a/*", "link/[a]", "inner/away", "link/away/*", "l?nk/a"])
+def test_exclude_takes_an_absolute_path_through_links(tmp_path: Path, make: Make, pattern: str) -> None:
+    for name in ("real [1]/a/x.jpg", "real [1]/b.jpg", "away/y.jpg"):
+        make(name)
+    (tmp_path / "link").symlink_to(tmp_path / "real [1]")
+    (tmp_path / "inner").symlink_to(tmp_path / "link")
+    (tmp_path / "real [1]" / "away").symlink_to(tmp_path / "away")
+    rules = ScanRules(exclude=(str(tmp_path / pattern),))
+    found = scan(tmp_path / "real [1]", rules, typed=tmp_path / "link")
+    left = sorted(item.relative for item in found if isinstance(item, FoundFile))
+    assert left == (["a/x.jpg", "b.jpg"] if "away" in pattern else ["away/y.jpg", "b.jpg"])
 
 
 def test_linked_folder_that_cannot_be_reached_is_reported(tmp_path: Path, make: Make) -> None:

@@ -9,7 +9,7 @@ from indexer.errors import CatalogDamaged, LibraryEmpty, LibraryMissing
 from indexer.records import EncodedImage, Skipped
 from indexer.store.library import find_library, open_for_writing, open_library
 from indexer.store.peek import peek_card
-from indexer.store.records import Filters, ScanOutcome
+from indexer.store.records import Changeover, Filters, ScanOutcome
 
 from .making import (
     DIMENSION,
@@ -65,13 +65,15 @@ def test_searches_keep_an_encoder_until_another_has_as_many_images(photos: Path)
     library = make_library(photos, 2)
     with open_for_writing(library, create=False) as writer:
         other = writer.use_encoder(make_card("other"))
+        former = writer.default_encoder()
         for nth in range(2):
-            assert writer.answers_with(other) == 2 - nth
+            assert writer.answers_with(other) == Changeover(former, False, lacking=2 - nth, only_new=0)
             assert writer.default_encoder().card == make_card()
             image = encode(make_file(photos, f"{nth}/{nth}.jpg", 1000 + nth), f"content {nth}")
             writer.commit(other, [], [image], [])
-        assert writer.answers_with(other) == 0
+        assert writer.answers_with(other) == Changeover(former, True, lacking=0, only_new=0)
         assert writer.default_encoder().card.name == "other"
+        assert writer.answers_with(other) is None
         assert peek_card(library) == make_card("other")
 
 
@@ -82,22 +84,25 @@ def test_new_images_of_another_encoder_do_not_make_up_for_those_it_lacks(photos:
         new = [encode(make_file(photos, f"new/{nth}.jpg", 1000), f"new {nth}") for nth in range(3)]
         writer.commit(other, [], new, [])
         assert writer.indexing_encoder() == writer.encoders()[1]
-        assert writer.answers_with(other) == 2
+        change = Changeover(writer.default_encoder(), False, lacking=2, only_new=3)
+        assert writer.answers_with(other, saw_all=True) == change
         assert writer.default_encoder().card == make_card()
 
 
-def test_one_image_in_twenty_does_not_hold_up_another_encoder(photos: Path) -> None:
+def test_one_image_in_twenty_does_not_hold_up_another_encoder_once_all_was_seen(photos: Path) -> None:
     library = make_library(photos, 20)
     with open_for_writing(library, create=False) as writer:
         other = writer.use_encoder(make_card("other"))
         found = [(make_file(photos, f"{nth}/{nth}.jpg", 1000 + nth), f"content {nth}") for nth in range(19)]
         writer.commit(other, [], [encode(file, content) for file, content in found[:18]], [])
-        assert writer.answers_with(other) == 2
+        former = writer.default_encoder()
+        assert writer.answers_with(other, saw_all=True) == Changeover(former, False, lacking=2, only_new=0)
         writer.commit(other, [], [encode(*found[18])], [])
-        assert writer.answers_with(other) == 0
+        assert writer.answers_with(other) == Changeover(former, False, lacking=1, only_new=0)
+        assert writer.answers_with(other, saw_all=True) == Changeover(former, True, lacking=1, only_new=0)
         assert writer.default_encoder().card.name == "other"
         assert writer.use_encoder(make_card()).id == writer.encoders()[0].id
-        assert writer.answers_with(writer.encoders()[0]) == 0
+        assert writer.answers_with(writer.encoders()[0]).changed
         assert writer.default_encoder().card == make_card()
 
 
@@ -296,6 +301,33 @@ def test_a_folder_where_nothing_is_found_any_more_is_kept(library: Path, photos:
         writer.begin_scan([writer.use_root(photos)])
         assert writer.finish_scan([]) == ScanOutcome(removed=0, moved=0, absent=(photos,))
         assert len(paths_of(writer, encoder)) == 60
+
+
+def test_an_absent_folder_inside_one_that_is_there_keeps_its_files(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        encoder = writer.default_encoder()
+        handle, inner = writer.use_root(photos), writer.use_root(photos / "3")
+        writer.begin_scan([handle, inner])
+        writer.classify(handle, [make_file(photos, "1/1.jpg", 1001)], encoder)
+        assert writer.finish_scan([]) == ScanOutcome(removed=60 - 1 - 6, moved=0, absent=(photos / "3",))
+        assert paths_of(writer, encoder) == {"1/1.jpg", *(f"3/{i}.jpg" for i in range(3, 60, 10))}
+
+
+def test_a_folder_is_there_when_only_one_inside_it_has_images(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        encoder = writer.default_encoder()
+        inner = writer.use_root(photos / "3")
+        writer.begin_scan([writer.use_root(photos), inner])
+        writer.classify(inner, [make_file(photos / "3", "3.jpg", 1003)], encoder)
+        assert writer.finish_scan([]) == ScanOutcome(removed=59, moved=0)
+
+
+def test_what_is_known_at_or_below_a_path_is_told(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        handle = writer.use_root(photos / "3")
+        known = [writer.knows(handle, path) for path in ("", "3.jpg", "3", "4.jpg")]
+        assert known == [True, True, False, False]
+        assert writer.knows(writer.use_root(photos), "3")
 
 
 def test_a_scan_of_a_subfolder_leaves_the_rest_alone(library: Path, photos: Path) -> None:
@@ -506,6 +538,18 @@ def test_forgetting_a_copy_keeps_the_other(photos: Path) -> None:
 def test_forgetting_nothing_is_told(library: Path, photos: Path) -> None:
     with open_for_writing(library, create=False) as writer:
         assert writer.forget(photos / "nowhere") == 0
+
+
+def test_what_is_kept_of_removed_files_can_be_forgotten_at_once(library: Path, photos: Path) -> None:
+    codes = make_vector("content 3").astype("<f2").tobytes()
+    with open_for_writing(library, create=False) as writer:
+        encoder = writer.default_encoder()
+        run_scan(writer, encoder, {make_file(photos, "1/1.jpg", 1001): "content 1"})
+        assert writer.status().kept == 59
+        assert writer.forget_removed() == 59
+        assert writer.forget_removed() == 0
+        assert (writer.status().kept, paths_of(writer, encoder)) == (0, {"1/1.jpg"})
+    assert not any(codes in path.read_bytes() for path in library.rglob("*") if path.is_file())
 
 
 def test_a_forgotten_root_is_no_root_any_more(library: Path, photos: Path) -> None:
