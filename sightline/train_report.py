@@ -1,15 +1,35 @@
-"""The trainer's words: a live bar while it learns, and lines about what came of it."""
+"""The trainer's words: what it found in the pairs, a live bar while it learns, and what came of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .names import printable
+from .names import plural, printable
 
 if TYPE_CHECKING:
+    from trainer.checking import Checked
+    from trainer.examples import Example
     from trainer.tuning.learning import Moment
     from trainer.tuning.running import Summary
     from trainer.tuning.validation import Score
+
+VALIDATION_FEW = 20  # images
+
+
+def checked_lines(checked: "Checked") -> Iterator[str]:
+    """Say what there is to learn from, the sizes first, and what was found on the way."""
+    yield f"{_size(checked.train)} to learn from; {_size(checked.validation)} to validate on"
+    few = len(checked.validation)
+    if 0 < few < VALIDATION_FEW:
+        yield f"{plural(few, 'image')} to validate on: of so few, one moves a figure by much"
+    yield from map(str, checked.findings)
+
+
+def _size(examples: "Sequence[Example]") -> str:
+    captions = sum(len(example.captions) for example in examples)
+    classes = {example.label for example in examples} - {None}
+    of_classes = f" of {len(classes):,} classes" if classes else ""
+    return f"{plural(len(examples), 'image')}{of_classes} with {plural(captions, 'caption')}"
 
 
 @contextmanager
@@ -55,7 +75,7 @@ def _epoch(moment: "Moment") -> str:
 
 def _recalls(score: "Score") -> str:
     recalls = f"{score.recall_1:.3f} / {score.recall_5:.3f} / {score.recall_10:.3f}"
-    return f"recall@1/5/10 {recalls} on {score.images:,} held-out images"
+    return f"recall@1/5/10 {recalls} on {plural(score.images, 'held-out image')}"
 
 
 def _duration(seconds: float) -> str:
@@ -72,6 +92,7 @@ def lines(summary: "Summary") -> Iterator[str]:
         by_texts, by_probe = summary.probe
         yield f"held-out images named right: {by_texts:.1%} by the class names, {by_probe:.1%} by the probe"
         yield f"the probe is in {summary.folder / 'probe.npz'}: weights, intercepts, classes"
+        yield f"{summary.folder} is the model as it was, with the probe beside it"
         return
     yield f"after:  {_recalls(summary.after)}"
     if summary.whole is not None:

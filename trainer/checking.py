@@ -15,7 +15,6 @@ from .looking import Progress, Seen, look_at
 from .splitting import split
 
 IMAGES_MIN = 2  # one image cannot be told apart from others
-VALIDATION_FEW = 20  # images
 QUOTED_LENGTH = 60  # letters of a caption in a message
 
 Kind = Literal[
@@ -51,13 +50,6 @@ class Checked:
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     findings: tuple[Finding, ...]
-
-    def lines(self) -> list[str]:
-        """Put it in lines for a person, the sizes first."""
-        parts = [f"{_size(self.train)} to learn from", f"{_size(self.validation)} to validate on"]
-        few = f"{len(self.validation)} images are few to validate on: one of them moves a figure by much"
-        warned = [few] if 0 < len(self.validation) < VALIDATION_FEW else []
-        return ["; ".join(parts), *warned, *map(str, self.findings)]
 
 
 def check(
@@ -278,13 +270,6 @@ def _about_captions(examples: Sequence[Example], is_cut: Callable[[str], bool] |
     if cut:
         what, outcome = "captions longer than the model reads", "their ends are cut off"
         yield Finding("cut caption", len(cut), what, outcome, _quoted(cut[0]))
-
-
-def _size(examples: Sequence[Example]) -> str:
-    captions = sum(len(example.captions) for example in examples)
-    classes = {example.label for example in examples} - {None}
-    of_classes = f" of {len(classes):,} classes" if classes else ""
-    return f"{len(examples):,} images{of_classes} with {captions:,} captions"
 
 
 def _quoted(caption: str) -> str:

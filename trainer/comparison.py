@@ -62,6 +62,7 @@ class ModelAnswers:
     texts: Answers | None = None  # of each text the images
     images: Answers | None = None  # of each image the texts
     classes: Answers | None = None  # of each image the classes, zero-shot
+    untaught: tuple[tuple[str, str], ...] = ()  # of the probe's images those that could not be read, and why
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def compare(
         readable = embedded.examples
         asked = _Asked.of(readable, choices)
         models += _measure(encoder, embedded, asked, choices, progress, parts[nth] if parts else None)
+    unreadable += dict.fromkeys(found for model in models for found in model.untaught)
     progress("intervals", 0, 0)
     figures = _figures(models, draw_images(len(readable), seed=choices.seed))
     notes = tuple(_notes(asked, len(readable), choices))
@@ -148,10 +150,11 @@ def _measure(
     else:
         assert asked.classes is not None
         answers, figures = _classify(whole, asked.classes)
+        untaught: tuple[tuple[str, str], ...] = ()
         if choices.probe_train:
-            ranks = _probe(encoder, embedded.vectors, asked.classes, choices, progress)
+            ranks, untaught = _probe(encoder, embedded.vectors, asked.classes, choices, progress)
             figures += class_figures("linear probe", ranks, len(asked.classes.labels))
-        yield ModelAnswers(card, pace, tuple(figures), classes=answers)
+        yield ModelAnswers(card, pace, tuple(figures), classes=answers, untaught=untaught)
     if parts is not None:
         yield _measure_parts(card, pace, whole, embedded.examples, asked, parts, progress)
 
@@ -219,8 +222,8 @@ def _retrieve(card: EncoderCard, pace: float, scorer: Scorer, asked: CaptionQues
 
 def _probe(
     encoder: Encoder, vectors: Vectors, classes: ClassQuestions, choices: Choices, progress: Progress
-) -> Rows:
-    """Rank each image's class by a probe trained on other images."""
+) -> tuple[Rows, tuple[tuple[str, str], ...]]:
+    """Rank each image's class by a probe trained on other images; tells those of them that cannot be read."""
     from .linear_probe import train_probe
 
     row = {label: index for index, label in enumerate(classes.labels)}
@@ -229,7 +232,7 @@ def _probe(
     labels = np.array([row[_label(example, choices)] for example in embedded.examples], dtype=np.int64)
     progress(f"linear probe, {encoder.card.name}", 0, 0)
     probe = train_probe(embedded.vectors, labels, len(row), seed=choices.seed)
-    return label_ranks(probe.scores(vectors), classes.own)
+    return label_ranks(probe.scores(vectors), classes.own), embedded.unreadable
 
 
 def _probe_examples(choices: Choices, row: Mapping[str, int]) -> list[Example]:

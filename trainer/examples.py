@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.errors import PairsInvalid
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -52,9 +54,27 @@ def caption_key(caption: str) -> str:
 def open_image(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":
     """Decode to upright RGB, as indexing does; raises Undecodable with the reason, or OSError.
 
-    With a target (width, height) in pixels the image may come reduced, but not below twice its longer side.
+    An image of which only a part can be rescued is refused: its captions would be those of grey. With a
+    target (width, height) in pixels the image may come reduced, but not below twice its longer side.
     """
-    from indexer.opening import open_upright
+    from indexer.opening import Undecodable, open_upright
 
-    image, _ = open_upright(place.read(), target=target, name=place.member or place.path.name)
+    image, facts = open_upright(place.read(), target=target, name=place.member or place.path.name)
+    if facts.damaged:
+        raise Undecodable("damaged: only a part of it can be decoded")
     return image
+
+
+def open_again(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":
+    """Decode an image that could be decoded before; raises PairsInvalid when it has changed since."""
+    from indexer.opening import Undecodable
+
+    try:
+        return open_image(place, target=target)
+    except (Undecodable, OSError) as error:
+        reason = error.reason if isinstance(error, Undecodable) else error.strerror or str(error)
+        raise PairsInvalid(
+            None,
+            f"{place.name}: {reason.lower()}; it could be read before: put it back as it was (a training "
+            "goes on with --resume), or leave it out and start again",
+        ) from error

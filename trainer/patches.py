@@ -20,7 +20,7 @@ from indexer.encoders.dense import PatchEncoder, PatchGrid
 from indexer.errors import DiskFull
 from indexer.workers import usable_cores
 
-from .examples import Example, open_image
+from .examples import Example, open_again
 
 GRID_MAX = 10  # cells a side
 AT_ONCE = 32  # images
@@ -70,7 +70,7 @@ def _decoded(examples: Sequence[Example], short_side: int) -> Iterator[list[Imag
     with ThreadPoolExecutor(max_workers=max(2, usable_cores())) as pool:
         for start in range(0, len(examples), AT_ONCE):
             some = examples[start : start + AT_ONCE]
-            waiting.append([pool.submit(open_image, each.image, target=target) for each in some])
+            waiting.append([pool.submit(open_again, each.image, target=target) for each in some])
             if len(waiting) > 1:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:

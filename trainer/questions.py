@@ -74,7 +74,7 @@ def ask_for_classes(
         unlabelled = examples[told.index(None)].image.name
         raise PairsInvalid(
             None,
-            f"{len(examples) - len(of_image):,} images have no class ({unlabelled}); use folders named by "
+            f"images without a class: {len(examples) - len(of_image):,} ({unlabelled}); use folders named by "
             "class, or --classes where the captions are the names of classes",
         )
     labels = sorted(set(of_image))

@@ -38,7 +38,7 @@ Methods:
   head     the projections of both towers; minutes on a CPU        some dozens of pairs
   lora     small additions to both towers, merged in the end       from about 300
   full     both towers                                             from about 5,000
-  probe    a classifier for folders named by class
+  probe    a classifier for folders named by class, beside the model as it was
   scratch  a new model: --from liteclip, small, or an open_clip architecture
   pacl     a head for patches, so that `highlight` points better; from about 1,000
 
@@ -78,7 +78,10 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
     "--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another, at most."
 )
 @click.option(
-    "--micro-batch", type=click.IntRange(1), help="Images computed at once; the gradient is the same."
+    "--micro-batch",
+    type=click.IntRange(1),
+    help="Images computed at once; the gradient is the same, but for a new model that normalises by batch "
+    "(small).",
 )
 @click.option("--rate", type=FiniteRange(0, min_open=True), help="The highest learning rate.")
 @click.option("--loss", type=click.Choice(["softmax", "sigmoid"]), help="CLIP's or SigLIP's.")
@@ -116,6 +119,7 @@ def command(
     """Fine-tune a model on images with texts, and say whether it helped."""
     from trainer.tuning.folder import RunFolder
     from trainer.tuning.running import Request, tune
+    from trainer.tuning.settings import check_options
 
     from .. import show, train_report
 
@@ -126,24 +130,27 @@ def command(
         run.check_can_go_on()
     elif folder and not check:
         RunFolder(folder).check_is_free()
-    seed, begun = _seed(settings["seed"], run), _model(model, method, run)
-    is_cut = None if method == "scratch" else _cuts(begun)
+    asked = {**settings, "blend": False if no_blend else None, "recompute": settings["recompute"] or None}
+    seed, begun, decided = _seed(settings["seed"], run), _model(model, method, run), _decided(method, run)
+    if decided:
+        check_options(decided, asked)
+    is_cut = _cuts(begun, decided)
     source = _source(pairs, validation, val_share, image_column, caption_column, seed)
     checked = (_kept(source, run) if run else None) or _check(source, is_cut)
-    for line in checked.lines():
+    for line in train_report.checked_lines(checked):
         show.remark(line)
     if check and as_json:
         show.json_lines([_checked_dict(checked)])
     if check or folder is None:  # only --check does without a folder
         return
-    chosen = _method(method, checked, run)
+    chosen = decided or _chosen(len(checked.train))
     request = Request(
         model=begun,
         method=chosen,
         train=checked.train,
         validation=checked.validation,
         folder=folder,
-        asked={**settings, "blend": False if no_blend else None, "recompute": settings["recompute"] or None},
+        asked=asked,
         general=_general(general, chosen) if general else (),
         device=device,
         resume=resume,
@@ -242,14 +249,21 @@ def _general(pairs: Path, method: "Method") -> "tuple[Example, ...]":
     return kept
 
 
-def _cuts(model: str) -> "Callable[[str], bool] | None":
-    """Tell cut captions by the model's tokenizer; a model that is yet to be made has none."""
+def _cuts(model: str, method: "Method | None") -> "Callable[[str], bool] | None":
+    """Tell cut captions by the model's tokenizer; a model that is yet to be made has none.
+
+    Raises EncoderUnknown, so that a misspelt one is told before the images are looked through.
+    """
     from indexer.encoders.names import resolve
     from trainer.cutting import cuts_of
-    from trainer.tuning.scratch import ready_names
+    from trainer.tuning.scratch import read_configuration, ready_names
+    from trainer.tuning.settings import Method
 
     from .. import show
 
+    if method is Method.SCRATCH:
+        read_configuration(model)
+        return None
     return None if model in ready_names() else cuts_of(resolve(model, show.remark), show.remark)
 
 
@@ -257,19 +271,24 @@ def _seed(asked: int | None, run: "RunFolder | None") -> int:
     return int(run.description()["settings"]["seed"]) if run else asked or 0
 
 
-def _method(asked: str, checked: "Checked", run: "RunFolder | None") -> "Method":
-    from trainer.tuning.settings import Method, method_for
-
-    from .. import show
+def _decided(asked: str, run: "RunFolder | None") -> "Method | None":
+    """Give the method, unless the number of images is to decide."""
+    from trainer.tuning.settings import Method
 
     if run:
         begun = Method(run.description()["settings"]["method"])
         _check_went_on("method", begun, None if asked == "auto" else asked)
         return begun
-    if asked != "auto":
-        return Method(asked)
-    chosen = method_for(len(checked.train))
-    show.remark(f"method {chosen}, as for {len(checked.train):,} images; --method chooses another")
+    return None if asked == "auto" else Method(asked)
+
+
+def _chosen(images: int) -> "Method":
+    from trainer.tuning.settings import method_for
+
+    from .. import show
+
+    chosen = method_for(images)
+    show.remark(f"method {chosen}, as for {images:,} images; --method chooses another")
     return chosen
 
 

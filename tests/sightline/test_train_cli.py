@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.encoders.loading import load_encoder
@@ -140,6 +141,14 @@ def test_classes_are_told_apart_by_a_probe(run: Run, pairs: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert "by the probe" in done.stdout.decode()
     assert (tmp_path / "run/probe.npz").exists()
+    assert_encodes_alike("builtin", str(tmp_path / "run"))
+
+
+def assert_encodes_alike(*models: str) -> None:
+    some, others = (load_encoder(name, device="cpu", runtime="torch") for name in models)
+    assert some.card.weights_hash == others.card.weights_hash
+    texts = ["a red circle", "a dog"]
+    assert np.array_equal(some.encode_texts(texts), others.encode_texts(texts))
 
 
 def test_a_head_for_patches_is_trained_and_the_highlighter_uses_it(
@@ -166,6 +175,7 @@ def test_a_head_for_patches_is_trained_and_the_highlighter_uses_it(
         (("{pairs}", "--from", "ViT-B-33/laion"), 2, "did you mean"),
         (("{pairs}", "--method", "scratch", "--from", "nothing"), 2, "ready ones: liteclip, small"),
         (("{pairs}", "--method", "head", "--loss", "sigmoid"), 2, "leave --loss out"),
+        (("{pairs}", "--lora-rank", "4"), 2, "the method head makes no use of --lora-rank"),
         (("{pairs}", "--resume"), 2, "holds no run to go on with"),
         (("{pairs}", "--method", "probe"), 2, "fewer than two"),
         (("{pairs}", "--device", "tpu"), 5, "device 'tpu' is unknown"),
@@ -179,6 +189,37 @@ def test_what_cannot_be_done_is_told_in_one_line(
     last = done.stderr.decode().strip().splitlines()[-1]
     assert words in last
     assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--method", "head", "--lora-rank", "64"), "makes no use of --lora-rank"),
+        (("--method", "scratch", "--from", "own.json"), "'learning_rate'; known are"),
+        (("--out", "file"), "file: a file, and a run is kept in a folder"),
+        (("--out", "file/run"), "file: a file, and a run is kept in a folder"),
+    ],
+)
+def test_what_can_be_known_beforehand_is_told_before_the_pairs_are_looked_through(
+    run: Run, pairs: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "own.json").write_text(json.dumps({**CONFIG, "settings": {"learning_rate": 0.1}}))
+    (tmp_path / "file").touch()
+    done = run("train", pairs, "--out", "run", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert words in line
+
+
+def test_a_new_model_of_an_own_configuration_goes_on_without_its_method(
+    run: Run, pairs: Path, config: Path, tmp_path: Path
+) -> None:
+    command = ("train", pairs, "--out", tmp_path / "run")
+    begun = run(*command, "--method", "scratch", "--from", config, "--epochs", "1")
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "run/summary.json").unlink()  # as a kill just before the end leaves it
+    again = run(*command, "--resume")
+    assert again.returncode == 0, again.stderr
 
 
 def test_a_folder_with_a_run_is_told_before_the_pairs_are_looked_through(

@@ -145,6 +145,19 @@ def test_unreadable_and_missing_images_are_left_out_with_the_reason(
     assert (finding.count, finding.first.startswith(f"{broken}: damaged")) == (2, True)
 
 
+def test_an_image_that_is_cut_off_is_not_learned_from(
+    many: list[Example], photos: list[Path], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    Image.open(photos[0]).convert("RGB").save(cut)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 3])
+    checked = check([*many, *examples_of([cut])], share=0, workers=0)
+    assert names(checked.train) == names(many)
+    finding = found(checked, "unreadable")
+    assert finding is not None
+    assert finding.first == f"{cut}: damaged: only a part of it can be decoded"
+
+
 def test_empty_captions_are_left_out_and_images_without_another(many: list[Example]) -> None:
     many[0] = replace(many[0], captions=("", "a dog"))
     many[1] = replace(many[1], captions=(" ",))
@@ -175,18 +188,6 @@ def test_captions_of_several_images_are_told(many: list[Example]) -> None:
     finding = found(check(many[:5], workers=0), "shared caption")
     assert finding is not None
     assert finding.first == repr(many[1].captions[0])
-
-
-def test_the_summary_gives_sizes_first(many: list[Example]) -> None:
-    checked = check([replace(e, label=f"class {n % 4}") for n, e in enumerate(many)], share=0, workers=0)
-    assert checked.lines() == [
-        "40 images of 4 classes with 40 captions to learn from; 0 images with 0 captions to validate on"
-    ]
-
-
-def test_few_images_to_validate_on_are_warned_of(many: list[Example]) -> None:
-    checked = check(many[:30], validation=many[30:], workers=0)
-    assert checked.lines()[1].startswith("10 images are few to validate on")
 
 
 def test_progress_comes_to_its_end(many: list[Example]) -> None:

@@ -164,6 +164,32 @@ def test_an_image_that_cannot_be_read_is_left_out_for_all_models(
     assert found.figures[0].estimates[0].value == 1.0
 
 
+@pytest.fixture
+def cut(tmp_path: Path) -> ImagePlace:
+    """Give a JPEG of which the lower half is missing."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.jpg")
+    content = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    return ImagePlace(tmp_path / "cut.jpg")
+
+
+def test_an_image_that_is_cut_off_is_named_and_not_measured_on(
+    captioned: list[Example], cut: ImagePlace
+) -> None:
+    found = measure([*captioned, Example(cut, ("a grey wall",))], ColourEncoder())
+    assert len(found.examples) == 4
+    assert found.unreadable == ((str(cut.path), "damaged: only a part of it can be decoded"),)
+
+
+def test_an_image_that_is_cut_off_is_named_where_a_probe_should_learn_from_it(
+    labelled: list[Example], cut: ImagePlace
+) -> None:
+    train = [*labelled[32:], Example(cut, ("a red",), "red")]
+    found = measure(labelled[:32], ColourEncoder(), ColourEncoder("other"), probe_train=train)
+    assert [name for name, _ in found.unreadable] == [str(cut.path)]
+
+
 @pytest.mark.parametrize("count, said", [(0, "no image"), (1, "one image")])
 def test_fewer_than_two_images_are_refused(captioned: list[Example], count: int, said: str) -> None:
     with pytest.raises(PairsInvalid, match=said):
@@ -182,5 +208,5 @@ def test_images_of_one_class_are_refused(labelled: list[Example]) -> None:
 
 
 def test_images_of_which_some_have_no_class_are_refused(labelled: list[Example]) -> None:
-    with pytest.raises(PairsInvalid, match="1 images have no class"):
+    with pytest.raises(PairsInvalid, match="images without a class: 1"):
         measure([*labelled, replace(labelled[0], label=None)], ColourEncoder())

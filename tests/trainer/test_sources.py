@@ -71,6 +71,21 @@ def test_columns_with_unusual_names_are_found_by_what_is_in_them(tmp_path: Path,
     assert captions(read_examples(path).examples) == {images[0].name: ("ein Hund im Schnee",)}
 
 
+def test_a_column_without_text_is_no_caption_for_its_name(tmp_path: Path, images: list[Path]) -> None:
+    row = {"image": str(images[0]), "captions": None, "caption": " ", "text": "a dog"}
+    assert read_examples(table(tmp_path, "pairs.jsonl", json.dumps(row))).examples[0].captions == ("a dog",)
+
+
+def test_a_column_of_file_numbers_is_no_caption_for_its_name(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,title,caption_en\n{images[0]},IMG1,a dog\n")
+    assert captions(read_examples(path).examples) == {images[0].name: ("a dog",)}
+
+
+def test_a_column_of_class_numbers_is_taken_for_its_name(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,label,split\n{images[0]},7,train\n")
+    assert [example.label for example in read_examples(path).examples] == ["7"]
+
+
 def test_named_columns_are_taken_without_a_guess(tmp_path: Path, images: list[Path]) -> None:
     path = table(tmp_path, "pairs.csv", f"image,caption,nom\n{images[0]},a dog,un chien\n")
     assert captions(read_examples(path, image_column="image", caption_column="nom").examples) == {
@@ -143,6 +158,60 @@ def test_a_quoted_caption_of_a_table_of_tabs_may_have_line_ends(tmp_path: Path, 
     assert read_examples(path).examples[0].captions == ("a dog and a cat",)
 
 
+def test_a_space_before_a_quote_is_no_part_of_the_caption(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f'image, caption\n{images[0]}, "a cat, a dog"\n{images[1]}, a cow\n')
+    assert captions(read_examples(path).examples) == {
+        images[0].name: ("a cat, a dog",),
+        images[1].name: ("a cow",),
+    }
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_quotes_after_a_backslash_are_read_and_told(tmp_path: Path, images: list[Path], ending: str) -> None:
+    texts = [r'"a \"big\" dog, \"red\""', '"a cow"', r"a\b"]
+    mark = "," if ending == "csv" else "\t"
+    rows = [f'images\\{image.name}{mark}{text}{mark}""' for image, text in zip(images, texts, strict=True)]
+    path = table(tmp_path, f"pairs.{ending}", "\n".join([f"image{mark}caption{mark}more", *rows]))
+    reading = read_examples(path)
+    assert [example.captions[0] for example in reading.examples] == ['a "big" dog, "red"', "a cow", r"a\b"]
+    assert 'quotes within a caption are written \\" in it, and read so' in reading.notes
+
+
+def test_a_backslash_beside_doubled_quotes_is_a_part_of_the_caption(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    rows = f'{images[0]},"a ""big"" dog"\n{images[1]},back\\" slash\n'
+    reading = read_examples(table(tmp_path, "pairs.csv", f"image,caption\n{rows}"))
+    assert [example.captions[0] for example in reading.examples] == ['a "big" dog', 'back\\" slash']
+
+
+@pytest.mark.parametrize(
+    ("mark", "texts"),
+    [
+        ("\t", ("cap, one; of", "cap, two; of", "x")),
+        (",", ("red; blue; green", "dog; cat", "x; y")),
+        (",", ("red | blue | old", "red | blue", "cup")),
+        ("|", ("red, blue", "dog, cat", "cup, mug")),
+    ],
+)
+@pytest.mark.parametrize("image_is_first", [True, False])
+def test_marks_in_captions_are_not_taken_for_delimiters_where_there_is_no_header(
+    tmp_path: Path, images: list[Path], mark: str, texts: tuple[str, ...], image_is_first: bool
+) -> None:
+    rows = [(f"images/{image.name}", text) for image, text in zip(images, texts, strict=True)]
+    lines = [mark.join(row if image_is_first else row[::-1]) for row in rows]
+    reading = read_examples(table(tmp_path, "pairs.txt", "\n".join(lines)))
+    assert [example.captions for example in reading.examples] == [(text,) for text in texts]
+
+
+def test_of_two_delimiters_in_a_header_the_one_that_cuts_all_rows_alike_is_taken(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    rows = "".join(f"{image};{'a dog, ' * number}a cat\n" for number, image in enumerate(images))
+    path = table(tmp_path, "pairs.csv", f"image;caption, long\n{rows}")
+    assert len(read_examples(path).examples) == 3
+
+
 @pytest.mark.parametrize("name", ["~draft.jpg", "x" * 300 + ".jpg", "~nobody-there/a.jpg"])
 def test_an_impossible_name_costs_its_row_alone(tmp_path: Path, images: list[Path], name: str) -> None:
     path = table(tmp_path, "pairs.csv", f"image,caption\n{images[0]},a dog\n{name},a cat\n")
@@ -187,6 +256,15 @@ def test_class_names_of_a_table_become_captions_and_labels(tmp_path: Path, image
     (example,) = read_examples(path).examples
     assert example.label == "big_dog"
     assert "a photo of a big dog" in example.captions
+
+
+def test_an_image_of_two_classes_keeps_the_first_and_is_told(tmp_path: Path, images: list[Path]) -> None:
+    rows = [f"{images[0]},dog", f"{images[1]},cat", f"{images[0]},cat", f"{images[0]},cow"]
+    reading = read_examples(table(tmp_path, "pairs.csv", "\n".join(["image,label", *rows])))
+    assert [example.label for example in reading.examples] == ["dog", "cat"]
+    assert "cat" not in " ".join(reading.examples[0].captions)
+    told = f"images of two classes: 1, the first is taken (first: {images[0]}: 'dog', not 'cat')"
+    assert told in reading.notes
 
 
 def test_a_json_caption_may_be_a_list(tmp_path: Path, images: list[Path]) -> None:
@@ -384,6 +462,11 @@ def test_the_key_of_captions_is_guessed_and_told(tmp_path: Path, pixels: bytes) 
     )
     assert "captions from 'text' of KEY.json" in read_examples(path).notes[0]
     assert read_examples(path, caption_column="fr").examples[0].captions == ("un chien",)
+
+
+def test_a_key_without_text_is_no_caption_for_its_name(tmp_path: Path, pixels: bytes) -> None:
+    path = shard(tmp_path / "s.tar", {"a.png": pixels, "a.json": b'{"captions": null, "text": "a dog"}'})
+    assert read_examples(path).examples[0].captions == ("a dog",)
 
 
 def test_a_sample_has_one_image_and_needs_one(tmp_path: Path, pixels: bytes) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from indexer.errors import PairsInvalid
 from indexer.formats import IMAGE_EXTENSIONS, RAW_EXTENSIONS, extension
 
+from .wording import says_something
+
 # Letters alone, in lower case; the likeliest first.
 IMAGE_NAMES = (
     "imagepath", "filepath", "imagefile", "filename", "imagefilename", "file", "path", "image", "img",
@@ -48,8 +50,7 @@ def choose_columns(
             table, f"no column looks like image files in {_listed(names)}; name it with --image-column"
         )
     others = [name for name in names if name != chosen_image]
-    chosen = caption or _by_name(others, CAPTION_NAMES) or _by_name(others, LABEL_NAMES)
-    chosen = chosen or _wordiest(others, sample)
+    chosen = caption or _caption_column(others, sample)
     if chosen is None:
         raise PairsInvalid(
             table, f"no column looks like captions in {_listed(names)}; name it with --caption-column"
@@ -77,6 +78,20 @@ def _image_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
     return _by_name(best, IMAGE_NAMES) or (best[0] if best else _by_name(names, IMAGE_NAMES))
 
 
+def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
+    """Take a column of a usual name, unless it is empty or without words (IMG_0012); else the wordiest."""
+    texts = {name: _texts([row.get(name) for row in sample]) for name in names}
+    filled = [name for name in names if texts[name]]
+    worded = [name for name in filled if any(map(says_something, texts[name]))]
+    return (
+        _by_name(worded, CAPTION_NAMES)
+        or _by_name(filled, LABEL_NAMES)
+        or _wordiest(worded, sample)
+        or _by_name(names, CAPTION_NAMES)
+        or _by_name(names, LABEL_NAMES)
+    )
+
+
 def _share(name: str, sample: Sequence[Row]) -> float:
     values = [row[name] for row in sample if row.get(name) not in (None, "")]
     return sum(map(looks_like_image, values)) / len(values) if values else 0.0
@@ -95,9 +110,14 @@ def _wordiest(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 
 
 def _words_per_cell(values: Sequence[object]) -> float:
-    texts = [" ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
-    said = [text for text in texts if isinstance(text, str) and text and not looks_like_image(text)]
+    said = [text for text in _texts(values) if not looks_like_image(text)]
     return sum(len(re.findall(r"[^\W\d_]{2,}", text)) for text in said) / max(len(values), 1)
+
+
+def _texts(values: Sequence[object]) -> list[str]:
+    """Give the cells that are text, or a list of texts, and not empty."""
+    texts = [" ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
+    return [text for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _letters(name: str) -> str:

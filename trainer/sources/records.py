@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..examples import Example, ImagePlace
 from .letters import whole_letters
@@ -45,12 +46,24 @@ class Gathered:
 
     captions: dict[ImagePlace, dict[str, None]] = field(default_factory=dict)  # a dict keeps the order
     labels: dict[ImagePlace, str] = field(default_factory=dict)
+    second_labels: dict[ImagePlace, str] = field(default_factory=dict)  # which were not taken
 
     def add(self, image: ImagePlace, captions: Iterable[str], label: str | None = None) -> None:
-        """Add captions to an image; one that it has already is not repeated."""
+        """Add captions to an image; one that it has already is not repeated.
+
+        An image has one class, the first; what says that it is of another is not taken, captions included.
+        """
+        if label is not None and self.labels.setdefault(image, label) != label:
+            self.second_labels.setdefault(image, label)
+            return
         self.captions.setdefault(image, {}).update(dict.fromkeys(captions))
-        if label is not None:
-            self.labels.setdefault(image, label)
+
+    def notes(self) -> Iterator[str]:
+        """Tell of images of two classes."""
+        for image, second in islice(self.second_labels.items(), 1):
+            first = f"{image.name}: {self.labels[image]!r}, not {second!r}"
+            count = len(self.second_labels)
+            yield f"images of two classes: {count:,}, the first is taken (first: {first})"
 
     def examples(self) -> tuple[Example, ...]:
         """Give each image once, with all of its captions."""

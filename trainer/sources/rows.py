@@ -1,9 +1,6 @@
 """Rows: CSV, TSV, JSONL and Parquet files to rows of named cells, one at a time."""
 
-import csv
-import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,9 +12,8 @@ from indexer.errors import PairsInvalid
 from .columns import SAMPLE_ROWS, Row, looks_like_image
 from .letters import OLD_ENCODING, NoText, read_letters
 from .records import LeftOut
+from .separated import DELIMITERS, ESCAPED_NOTE, find_dialect, read_cells
 
-DELIMITERS = ",\t;|"
-LINES_MAX = 30  # of one cell; more come from a quote that is not closed
 PARQUET_REMEDY = (
     "Parquet files need pyarrow; to read them, install the extra `train`; in Sightline's clone: "
     "pipx install --force '.[train]'"
@@ -71,10 +67,12 @@ def _check_not_empty(path: Path, text: str) -> None:
 def _separated(path: Path, left_out: LeftOut) -> Table:
     text, notes = _read_text(path)
     _check_not_empty(path, text)
-    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else _delimiter(text)
-    cells = _cells(path, text, delimiter)
+    is_tabbed = path.suffix.lower() in (".tsv", ".tab")
+    dialect = find_dialect(text, "\t" if is_tabbed else DELIMITERS)
+    cells = read_cells(path, text, dialect)
     line, header = next(cells)
-    form = "TSV" if delimiter == "\t" else "CSV"
+    form = "TSV" if dialect.delimiter == "\t" else "CSV"
+    notes += (ESCAPED_NOTE,) if dialect.is_escaped else ()
     if any(map(looks_like_image, header)):  # the first row is one of data
         names = tuple(f"column {number}" for number in range(1, len(header) + 1))
         notes += ("the first line has no column names; they are counted from 1",)
@@ -89,75 +87,6 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise PairsInvalid(path, f"two columns are called {twice!r}; rename one")
-
-
-def _delimiter(text: str) -> str:
-    """Take the one that cuts the first line into most cells; semicolons are Excel's in half of Europe."""
-    first = next(line for line in text.splitlines() if line.strip())
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter))))
-
-
-def _cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Give each row's cells and first line; blank lines are no rows."""
-    if delimiter == "\t" and _has_a_row_a_line(text):
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        yield from (
-            (rows.line_num, [_unquoted(cell) for cell in row]) for row in rows if _says_something(row)
-        )
-    else:
-        yield from _quoted_cells(path, text, delimiter)
-
-
-def _has_a_row_a_line(text: str) -> bool:
-    """Tell whether every line has as many tabs as the first: no quoted cell then goes over several."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    try:
-        return len({len(row) for row in rows if _says_something(row)}) == 1
-    except csv.Error:  # a cell of more than 131,072 letters
-        return False
-
-
-def _unquoted(cell: str) -> str:
-    """Take off the quotes around a whole cell; any others are its own, as in 5" and "big" dog."""
-    whole = re.fullmatch(r'"((?:[^"]|"")*)"', cell)
-    return whole[1].replace('""', '"') if whole else cell
-
-
-def _says_something(row: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in row)
-
-
-def _quoted_cells(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, delimiter=delimiter)
-    line = 1
-    try:
-        for row in reader:
-            if reader.line_num > line and _has_swallowed_rows(
-                row, lines[line - 1 : reader.line_num], delimiter
-            ):
-                raise PairsInvalid(path, f'line {line}: a quote (") opens that does not close; double it: ""')
-            if _says_something(row):
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:  # a cell of more than 131,072 letters
-        raise PairsInvalid(path, f"line {line}: no table, or a quote does not close ({error})") from error
-
-
-def _has_swallowed_rows(row: Sequence[str], lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether a row that goes over several lines has taken others for a part of its cell.
-
-    Such a cell is too long, or ends at a quote of another row, before its letters; or one of its lines has
-    an image in a column of its own.
-    """
-    if len(lines) - 1 > LINES_MAX:
-        return True
-    try:
-        list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error:
-        return True
-    inner = (line.split(delimiter) for cell in row for line in cell.splitlines()[1:])
-    return any(len(cells) > 1 and any(map(looks_like_image, cells)) for cells in inner)
 
 
 def _named_rows(

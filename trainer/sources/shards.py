@@ -255,7 +255,7 @@ def _json_object(content: str) -> dict[str, Any]:
 
 
 def _usual_key(values: dict[str, Any]) -> str | None:
-    return next((key for key in CAPTION_NAMES if key in values), None)
+    return next((key for key in CAPTION_NAMES if values.get(key)), None)
 
 
 def _key_note(samples: Iterable[_Sample], caption_key: str | None) -> Iterator[str]:

@@ -33,7 +33,7 @@ def read_table(path: Path, *, image_column: str | None, caption_column: str | No
         reasons = "; ".join([columns.note, *left_out.notes()])
         raise PairsInvalid(path, f"has no image with a caption; {reasons}")
     classes = [classes_note(gathered)] if columns.is_label else []
-    notes = (*table.notes, columns.note, *classes, *left_out.notes())
+    notes = (*table.notes, columns.note, *classes, *gathered.notes(), *left_out.notes())
     return Reading(gathered.examples(), table.form, notes)
 
 

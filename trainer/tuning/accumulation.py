@@ -30,17 +30,20 @@ def backward(
 ) -> Tensor:
     """Leave the gradient of the whole batch in the parameters; gives the loss, a scalar without a graph.
 
+    Where a tower normalises over the images of a piece it is another gradient (`tuning.pieces`).
+
     pieces: this process's part of the batch; loss_of: of all vectors of all processes, in the order of their
     ranks; towers: whose gradients are added up over the processes, but for those in `apart`, which take part
     in the loss itself and so are whole already; scaled: what float16 multiplies the loss by.
     """
     if len(pieces) == 1 and _world() == 1:
         loss = loss_of(*encode(pieces[0]))
-        scaled(loss).backward()  # type: ignore[no-untyped-call]
+        with _statistics_kept(towers):
+            scaled(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
     states, vectors = _first_pass(pieces, encode, towers)
     loss, gradients = _at_vectors(vectors, loss_of, scaled)
-    _second_pass(pieces, encode, states, gradients)
+    _second_pass(pieces, encode, towers, states, gradients)
     if _world() > 1:
         _add_up(towers, apart)
     return loss
@@ -78,6 +81,7 @@ def _at_vectors(
 def _second_pass(
     pieces: Sequence[P],
     encode: Callable[[P], Vectors],
+    towers: nn.Module,
     states: Sequence[list[Tensor]],
     gradients: Vectors,
 ) -> None:
@@ -93,7 +97,8 @@ def _second_pass(
             for vectors, gradient in ((images, of_images), (texts, of_texts))
             if vectors.requires_grad
         ]
-        torch.autograd.backward([v for v, _ in learning], [g for _, g in learning])
+        with _statistics_kept(towers):
+            torch.autograd.backward([v for v, _ in learning], [g for _, g in learning])
         images_at, texts_at = images_at + len(images), texts_at + len(texts)
     _set_chance(after)
 
@@ -111,7 +116,10 @@ def _set_chance(states: Sequence[Tensor]) -> None:
 
 @contextmanager
 def _statistics_kept(towers: nn.Module) -> Iterator[None]:
-    """Put running means back after the first pass: the second one counts."""
+    """Put running means back, which each batch counts in once.
+
+    Of two passes the second counts, and not what is computed again on the way back (gradient checkpointing).
+    """
     buffers = {name: buffer.clone() for name, buffer in towers.named_buffers() if "running" in name}
     counts = {name: buffer.clone() for name, buffer in towers.named_buffers() if "num_batches" in name}
     yield

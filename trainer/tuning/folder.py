@@ -47,7 +47,10 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def check_is_free(self) -> None:
-        """Raise PairsInvalid when there is a run in it."""
+        """Raise PairsInvalid when there is a run in it, or when it can be no folder."""
+        for place in (self.path, *self.path.absolute().parents):
+            if place.exists() and not place.is_dir():
+                raise PairsInvalid(place, "a file, and a run is kept in a folder; name another with --out")
         if (self.path / SETTINGS_FILE).exists():
             raise PairsInvalid(
                 self.path, "there is a run in it already; go on with --resume, or name another folder"

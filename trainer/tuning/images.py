@@ -16,7 +16,7 @@ from indexer.prepare import prepare
 from indexer.records import Preprocessing
 from indexer.workers import usable_cores
 
-from ..examples import Example, open_image
+from ..examples import Example, open_again
 
 KEPT_BYTES_MAX = 3_000_000_000  # of decoded pixels
 BATCHES_AHEAD = 3
@@ -78,7 +78,7 @@ class Images:
 
     def _prepared(self, row: int) -> NDArray[np.uint8]:
         size = self._preprocessing.width, self._preprocessing.height
-        return prepare(open_image(self._examples[row].image, target=size), self._preprocessing)
+        return prepare(open_again(self._examples[row].image, target=size), self._preprocessing)
 
     def _crop(self, row: int, least_area: float, flips: bool, seed: tuple[int, ...]) -> NDArray[np.uint8]:
         image = self._decoded(row, least_area)
@@ -97,7 +97,7 @@ class Images:
         if kept is not None:
             return Image.fromarray(kept)
         image = self._small(
-            open_image(self._examples[row].image, target=self._wanted(least_area)), least_area
+            open_again(self._examples[row].image, target=self._wanted(least_area)), least_area
         )
         pixels = np.asarray(image)
         with self._lock:

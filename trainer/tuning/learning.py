@@ -24,6 +24,7 @@ from .folder import RunFolder
 from .images import Crops, Images
 from .lora import add_low_rank
 from .memory import memory_told
+from .pieces import depend_on_size
 from .positives import KeyTable
 from .processes import Process
 from .settings import LossName, Method, Settings
@@ -218,9 +219,15 @@ class Learning:
 
     def _memory_advice(self) -> str:
         now = self.settings.micro_batch or self.batch_size // self._process.count
+        fewer = f"--micro-batch {max(1, now // 2)}"
+        if depend_on_size(self.trainee, self.settings):
+            return (
+                f"no memory for {now} images at once; go on with --resume --recompute, or begin another run "
+                f"with {fewer}, which learns something else: this model normalises over the images at once"
+            )
         return (
             f"no memory for {now} images at once; the same batch of {self.batch_size} fits in pieces: go on "
-            f"with --resume --micro-batch {max(1, now // 2)}, or with --resume --recompute"
+            f"with --resume {fewer}, or with --resume --recompute"
         )
 
     # -- the data --------------------------------------------------------------------------------

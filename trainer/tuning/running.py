@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from indexer.encoders.dense import Variant
 from indexer.encoders.dense_torch import patch_module
 from indexer.encoders.device import choose_device
+from indexer.encoders.names import resolve
 from indexer.errors import PairsInvalid, UsageError
 
 from ..examples import Example
 from ..linear_probe import LinearProbe, train_probe
+from . import pieces
 from .blending import Blend, choose, measure_blends, mix, state_of
 from .curves import draw_curves, write_board
 from .folder import RunFolder
@@ -27,14 +29,21 @@ from .images import Images
 from .kept_pairs import write_pairs
 from .learning import Learning, Moment, Watch
 from .lora import merge
-from .patch_heads import PatchHeadTraining
+from .patch_heads import PatchHeadTraining, save_encoder
 from .processes import Process, joined, local_device
 from .scratch import read_configuration
-from .settings import FOR_MEMORY, MEASURED_ON_GENERAL, LossName, Method, Settings, default_settings
-from .trainee import ENCODED_AT_ONCE, Trainee
+from .settings import (
+    BY_GRADIENT,
+    FOR_MEMORY,
+    MEASURED_ON_GENERAL,
+    Method,
+    Settings,
+    check_options,
+    default_settings,
+)
+from .trainee import ENCODED_AT_ONCE, Trainee, forget_unfinished
 from .validation import Score, Validation
 
-BY_GRADIENT = frozenset([Method.FULL, Method.LORA, Method.SCRATCH])  # a batch is shared by all processes
 PROBE_FILE = "probe.npz"
 Notify = Callable[[str], None]
 
@@ -98,8 +107,7 @@ def tune(
 
     Raises UsageError, EncoderError and TrainingFailed. A run that was killed goes on with `resume`.
     """
-    if request.method in (Method.HEAD, Method.PACL) and request.asked.get("loss") == LossName.SIGMOID:
-        raise UsageError(f"the method {request.method} learns by the softmax loss alone; leave --loss out")
+    check_options(request.method, request.asked)
     device = local_device(choose_device(request.device))
     with joined(device) as process:
         return _tune(request, device, process, watch, notify)
@@ -110,11 +118,12 @@ def _tune(
 ) -> Summary | None:
     began = time.monotonic()
     folder = RunFolder(request.folder)
-    trainee, settings = _begin(request, notify)
+    trainee, settings = _begin(request, process, notify)
     trainee.to(device)
     trainee.encoded_at_once = min(ENCODED_AT_ONCE, settings.micro_batch or ENCODED_AT_ONCE)
     if process.is_first:
         folder.begin(_description(request, settings), resume=request.resume)
+        forget_unfinished(folder.path)
         if request.source is not None:
             write_pairs(folder.pairs, request.source, (request.train, request.validation))
     with ExitStack() as stack:
@@ -136,18 +145,37 @@ def _held_out(examples: tuple[Example, ...], trainee: Trainee) -> Validation:
     return Validation(examples, Images(examples, trainee.preprocessing))
 
 
-def _begin(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
-    if request.resume:
-        folder = RunFolder(request.folder)
-        folder.check_can_go_on()
-        begun = folder.description()
-        _check_is_the_same(request.asked, begun["settings"])
-        if begun.get("pairs") != _digest(request):
-            raise PairsInvalid(
-                request.folder, "the run began with other pairs; give the same ones, and the same --val-share"
-            )
-        settings = replace(Settings.from_dict(begun["settings"]), **_for_memory(request.asked))
-        return _trainee(request, settings.seed, notify), settings
+def _begin(request: Request, process: Process, notify: Notify) -> tuple[Trainee, Settings]:
+    trainee, settings = _resumed(request, process, notify) if request.resume else _fresh(request, notify)
+    if process.is_first:
+        for line in pieces.remarks(trainee, settings, len(request.train), process.count):
+            notify(line)
+    return trainee, settings
+
+
+def _resumed(request: Request, process: Process, notify: Notify) -> tuple[Trainee, Settings]:
+    begun = _begun(request)
+    settings = replace(begun, **_for_memory(request.asked))
+    trainee = _trainee(request, settings.seed, notify)
+    if pieces.depend_on_size(trainee, settings):
+        pieces.check_are_the_same(begun, settings, len(request.train), process.count)
+    return trainee, settings
+
+
+def _begun(request: Request) -> Settings:
+    """Read the settings of the run that is gone on with; refuses other settings, and other pairs."""
+    folder = RunFolder(request.folder)
+    folder.check_can_go_on()
+    begun = folder.description()
+    _check_is_the_same(request.asked, begun["settings"])
+    if begun.get("pairs") != _digest(request):
+        raise PairsInvalid(
+            request.folder, "the run began with other pairs; give the same ones, and the same --val-share"
+        )
+    return Settings.from_dict(begun["settings"])
+
+
+def _fresh(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
     trainee = _trainee(request, int(request.asked.get("seed") or 0), notify)
     own = read_configuration(request.model).get("settings", {}) if request.method is Method.SCRATCH else {}
     asked = {**own, **{name: value for name, value in request.asked.items() if value is not None}}
@@ -322,6 +350,7 @@ class _Job:
                 None, "no validation image is of a class that is learned; give others with --val"
             )
         probe = self._fit_probe(classes)
+        save_encoder(resolve(self.request.model, lambda _: None), self.trainee, self.folder.path)
         np.savez(
             self.folder.path / PROBE_FILE,
             weights=probe.weights,

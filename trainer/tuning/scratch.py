@@ -7,6 +7,8 @@ from typing import Any
 from indexer.encoders.names import BUILTIN_FOLDER, CONFIG_FILE, architecture_config, architectures
 from indexer.errors import EncoderUnknown
 
+from .settings import LossName, Method, Settings
+
 SMALL = "small"  # the shape of the built-in model
 _FOLDER = Path(__file__).parent / "configurations"
 
@@ -19,8 +21,8 @@ def ready_names() -> list[str]:
 def read_configuration(name: str) -> dict[str, Any]:
     """Read a configuration: a ready one, a JSON file, or one of open_clip's architectures.
 
-    It has open_clip's `model_cfg`, and where there are any `preprocess_cfg` and `settings` that suit it.
-    Raises EncoderUnknown.
+    It has open_clip's `model_cfg`, and where there are any `preprocess_cfg` and `settings` (`Settings`) that
+    suit it. Raises EncoderUnknown.
     """
     file = _FOLDER / f"{name}.json" if name in ready_names() else Path(name)
     if name == SMALL:
@@ -38,7 +40,30 @@ def read_configuration(name: str) -> dict[str, Any]:
         raise EncoderUnknown(name, f"no configuration to begin from{known}") from error
     if wanting:
         raise EncoderUnknown(name, f"its model_cfg lacks {', '.join(sorted(wanting))}")
+    _check_settings(name, config.get("settings", {}))
     return config
+
+
+def _check_settings(name: str, settings: object) -> None:
+    usual = Settings(Method.SCRATCH).as_dict()
+    del usual["method"]
+    if not isinstance(settings, dict):
+        raise EncoderUnknown(name, f"its settings are no JSON object of {', '.join(usual)}")
+    if unknown := sorted(settings.keys() - usual.keys()):
+        raise EncoderUnknown(name, f"its settings have {unknown[0]!r}; known are {', '.join(usual)}")
+    if wrong := [key for key, value in settings.items() if not _is_like(value, usual[key])]:
+        raise EncoderUnknown(name, f"its settings have {settings[wrong[0]]!r} for {wrong[0]!r}")
+
+
+def _is_like(value: object, usual: object) -> bool:
+    """Tell whether a value from JSON is of the usual one's kind; null stands for the usual one."""
+    if value is None:
+        return True
+    if isinstance(usual, LossName):
+        return value in [*LossName]
+    if usual is None or type(usual) is int:
+        return type(value) is int
+    return isinstance(value, type(usual)) or (isinstance(usual, float) and type(value) is int)
 
 
 def _of_architecture(name: str) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Settings: what a training run is asked to do, with defaults by method that suit a small set of pairs."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
+
+from indexer.errors import UsageError
 
 
 class Method(StrEnum):
@@ -20,6 +23,21 @@ class Method(StrEnum):
 # or leave the vectors of whole images as they are.
 MEASURED_ON_GENERAL = frozenset([Method.FULL, Method.LORA, Method.HEAD])
 
+BY_GRADIENT = frozenset([Method.FULL, Method.LORA, Method.SCRATCH])  # a batch is shared by all processes
+IN_EPOCHS = frozenset(Method) - {Method.PROBE}
+# Which methods use what a person may ask for; what is not named here is of use to all.
+USED_BY: dict[str, frozenset[Method]] = {
+    "epochs": IN_EPOCHS,
+    "batch_size": IN_EPOCHS,
+    "rate": IN_EPOCHS,
+    "patience": IN_EPOCHS,
+    "loss": IN_EPOCHS,
+    "flips": BY_GRADIENT,
+    "recompute": BY_GRADIENT,
+    "precision": BY_GRADIENT,
+    "lora_rank": frozenset([Method.LORA]),
+}
+
 
 class LossName(StrEnum):
     """How image and text are drawn together."""
@@ -32,7 +50,9 @@ class LossName(StrEnum):
 class Settings:
     """All that decides what a run computes: equal settings and pairs give equal weights on a CPU.
 
-    `micro_batch` and `recompute` alone (`FOR_MEMORY`) leave the gradient as it is.
+    `micro_batch` and `recompute` alone (`FOR_MEMORY`) leave the gradient as it is; but where a model with
+    batch normalisation begins from nothing, it normalises over the images computed at once, and
+    `micro_batch` decides what is learned as well.
     """
 
     method: Method
@@ -88,6 +108,17 @@ RATES: dict[Method, tuple[float, float]] = {  # (of a small model, of a usual on
     Method.SCRATCH: (1e-3, 5e-4),
     Method.PACL: (5e-4, 5e-4),  # the paper's (arXiv 2212.04994), as re-implementations tell
 }
+
+
+def check_options(method: Method, asked: Mapping[str, object]) -> None:
+    """Raise UsageError for what was asked for (neither None nor False) and the method does not do."""
+    named = [name for name, value in asked.items() if value is not None and value is not False]
+    idle = [name for name in named if method not in USED_BY.get(name, (method,))]
+    if idle:
+        options = ", ".join(f"--{name.removesuffix('_size').replace('_', '-')}" for name in idle)
+        raise UsageError(f"the method {method} makes no use of {options}; leave that out")
+    if method in (Method.HEAD, Method.PACL) and asked.get("loss") == LossName.SIGMOID:
+        raise UsageError(f"the method {method} learns by the softmax loss alone; leave --loss out")
 
 
 def default_settings(method: Method, parameters: int, **asked: Any) -> Settings:

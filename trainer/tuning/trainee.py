@@ -37,6 +37,7 @@ from .settings import LossName
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 SIGMOID_SCALE, SIGMOID_BIAS = 10.0, -10.0  # where SigLIP begins (arXiv 2303.15343, section 3.2)
+UNFINISHED = ".model-"  # how the folder begins that a model is written in, beside its place
 ENCODED_AT_ONCE = 128  # images or texts, where nothing is learned from them
 
 
@@ -211,10 +212,11 @@ class Trainee(nn.Module):
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
+        forget_unfinished(folder)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self._plain_state().items()}
         config = {"model_cfg": self._saved_config(), "preprocess_cfg": self._saved_transform()}
         with ExitStack() as stack:
-            beside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".model-")))
+            beside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED)))
             save_file(state, beside / WEIGHTS_FILE, metadata={"format": "pt"})
             (beside / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for its owner alone
             (beside / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -243,6 +245,12 @@ class Trainee(nn.Module):
             "resize_mode": shown.resize_mode,
             "fill_color": shown.fill,
         }
+
+
+def forget_unfinished(folder: Path) -> None:
+    """Remove the models that a kill left half-written."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _tokenizer_files(file: Path, files: ModelFiles) -> dict[str, bytes]:

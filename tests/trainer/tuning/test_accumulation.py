@@ -91,6 +91,24 @@ def test_running_means_are_counted_once() -> None:
     torch.testing.assert_close(norm.running_mean, expected.running_mean)
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_running_means_are_counted_once_where_the_way_back_computes_again(pieces: int) -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    norm, expected = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+    rows = [part.requires_grad_() for part in torch.randn(pieces, 8, 4)]
+    for part in rows:
+        expected(part)
+    backward(
+        rows,
+        lambda part: (checkpoint(norm, part, use_reentrant=False), part),
+        lambda a, b: (a * b).sum() ** 2,
+        norm,
+    )
+    torch.testing.assert_close(norm.running_mean, expected.running_mean)
+    assert norm.num_batches_tracked == pieces
+
+
 def test_pieces_must_not_be_cut_where_texts_are_not() -> None:
     inputs = Inputs(random_pixels(4), torch.zeros(4, 3, dtype=torch.int64).numpy())
     assert len(inputs.piece(slice(1, 3))) == 2

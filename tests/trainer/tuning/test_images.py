@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders.base import prepared_batch
+from indexer.errors import PairsInvalid
 from trainer.tuning.images import Crops, Images, crop_box
 
 from .models import draw_pairs, tiny_trainee
@@ -50,3 +51,15 @@ def test_whole_images_are_prepared_as_index_prepares_them(tmp_path: Path) -> Non
         batches = np.concatenate(list(images.whole(2)))
     opened = [Image.open(example.image.path) for example in examples]
     assert np.array_equal(batches, prepared_batch(opened, preprocessing))
+
+
+def test_an_image_that_is_damaged_meanwhile_stops_the_run_and_is_named(tmp_path: Path) -> None:
+    (example, *_) = draw_pairs(tmp_path)
+    path = example.image.path
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    crops = [Crops(np.array([0]), (3, 0))]
+    with closing(Images([example], tiny_trainee().preprocessing)) as images:
+        with pytest.raises(PairsInvalid, match=r"top\.png: damaged: .* put it back as it was"):
+            list(images.whole(1))
+        with pytest.raises(PairsInvalid, match="--resume"):
+            list(images.cropped(crops, least_area=0.5, flips=False))

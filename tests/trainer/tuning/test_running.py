@@ -17,7 +17,7 @@ from trainer.tuning.running import Request, Summary, tune
 from trainer.tuning.settings import Method
 from trainer.tuning.trainee import Trainee
 
-from .models import CONFIG, draw_pairs
+from .models import CONFIG, draw_pairs, tiny_trainee
 
 
 @pytest.fixture
@@ -209,6 +209,52 @@ def test_a_run_that_begins_anew_begins_its_log_anew(
     asked = begun_request(method, config, pairs, tmp_path, epochs=3, batch_size=64)
     done(replace(killed(asked, step=3), resume=True))
     assert epochs_logged(asked.folder) == [1, 2, 3]
+
+
+def half_written(folder: Path) -> Path:
+    """Stand for a model that was being written when the kill came."""
+    left = folder / ".model-abc"
+    left.mkdir(parents=True)
+    (left / "open_clip_model.safetensors").write_bytes(b"half")
+    return left
+
+
+def test_what_a_kill_left_of_a_model_goes_when_the_run_goes_on(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=2))
+    left = half_written(asked.folder)
+    killed(replace(asked, resume=True))
+    assert not left.exists()
+
+
+def test_what_a_kill_left_of_a_model_goes_when_another_is_saved(tmp_path: Path) -> None:
+    left = half_written(tmp_path)
+    tiny_trainee().save(tmp_path)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "options"),
+    [
+        (Method.HEAD, {"lora_rank": 64, "recompute": True}, "--lora-rank, --recompute"),
+        (Method.PROBE, {"batch_size": 8}, "--batch"),
+        (Method.PACL, {"flips": True}, "--flips"),
+    ],
+)
+def test_what_a_method_makes_no_use_of_is_refused(
+    method: Method, asked: dict[str, Any], options: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked_for = Request("builtin", method, pairs, pairs, tmp_path / "run", asked, device="cpu")
+    with pytest.raises(UsageError, match=f"the method {method} makes no use of {options}; leave"):
+        tune(asked_for)
+
+
+def test_what_a_method_does_anyway_may_be_asked_for(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = begun_request(Method.HEAD, config, pairs, tmp_path, epochs=1, blend=False, flips=False)
+    assert done(asked).method is Method.HEAD
 
 
 def test_a_run_goes_on_with_less_memory(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
