@@ -1,6 +1,7 @@
 """Opening: a file or bytes to an upright RGB image, the one decode path of index and query."""
 
 import io
+import math
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from . import raw
-from .colours import ALPHA_MODES, to_rgb, to_scalable
+from .colours import to_rgb, to_scalable
 from .fingerprint import ExifFacts, pixel_hash, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_other, extension, sniff
 from .own_pictures import is_marked
@@ -28,7 +29,6 @@ MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling d
 SEEN_SIDE: Final = 256  # samples a side are enough to judge that
 SEEN_MIN: Final = 0.05  # of the rows; below this a damaged image shows nothing a person would look for
 
-CHANNELS_HEAD_BYTES: Final = 4096  # the boxes that tell of a picture's depth stand before its data
 PIXELS_HASHED_MAX: Final = 50_000_000  # whole in RGB beside what the decoder holds, within a worker's memory
 
 # Deflate packs 1,032 to 1 at most, of 8 pixels to a byte at most; these formats have nothing stronger.
@@ -101,19 +101,9 @@ def open_upright(
     return _open_or_rescue(request, kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """What a file's picture has beside eight bits each of red, green and blue."""
-
-    deep: bool = False  # more than eight bits
-    transparent: bool = False  # somewhere
-
-
-def read_channels(path: Path) -> Channels:
-    """Tell what RGB does not hold of a file's first picture, RAW aside; decodes only what has transparency.
-
-    Of JPEG 2000 and AVIF, which Pillow gives with eight bits, the header tells. Raises Undecodable.
-    """
+@contextmanager
+def opened_unread(path: Path) -> Iterator[tuple[ImageFile.ImageFile, str]]:
+    """Give a file, RAW aside, before its pixels are decoded, and its kind; raises Undecodable."""
     request = _Request(path, None, MAX_MEGAPIXELS, hash_pixels=False)
     kind = sniff(request.head)
     if kind is None:
@@ -122,42 +112,11 @@ def read_channels(path: Path) -> Channels:
         try:
             with Image.open(path, formats=_formats(kind)) as opened:
                 request.check_size(*opened.size)
-                is_deep = _is_deep(opened) or _tells_depth(opened) or _header_tells_depth(path, kind)
-                return Channels(is_deep, _is_transparent(opened))
+                yield opened, kind
         except (Undecodable, MemoryError):
             raise
         except Exception as error:  # see _open_or_rescue
             raise Undecodable(_describe_damage(error, request, kind)) from error
-
-
-def _tells_depth(image: ImageFile.ImageFile) -> bool:
-    """Tell whether an image that is not loaded has more shades by its mode, or by what its plugin tells."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return True
-    # What a PPM calls white stands beside its mode.
-    levels = [tile.args[1] for tile in image.tile if image.format == "PPM" and isinstance(tile.args, tuple)]
-    return bool(image.info.get("bit_depth", 8) > 8 or any(isinstance(m, int) and m > 255 for m in levels))
-
-
-def _header_tells_depth(path: Path, kind: str) -> bool:
-    if kind not in ("JPEG2000", "AVIF"):
-        return False
-    with path.open("rb") as file:
-        head = file.read(CHANNELS_HEAD_BYTES)
-    box, after, bits = (b"ihdr", 10, 0x78) if kind == "JPEG2000" else (b"av1C", 2, 0x40)
-    at = head.find(box) + len(box) + after
-    # JPEG 2000 tells the bits less one, with a sign in front; AVIF whether there are more than eight.
-    return box in head and at < len(head) and bool(head[at] & bits)
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    if image.mode in ALPHA_MODES:
-        alpha = image.getchannel(image.getbands()[-1])
-    elif "transparency" in image.info:
-        alpha = image.convert("RGBA").getchannel("A")
-    else:
-        return False
-    return alpha.getextrema() != (255, 255)
 
 
 def open_later_pictures(path: Path, *, most: int, enough: int) -> list[Image.Image]:
@@ -223,10 +182,20 @@ class _Request:
     def check_size(self, width: int, height: int) -> None:
         megapixels = width * height / 1e6
         if megapixels > self.max_megapixels:
-            raise Undecodable(
-                f"{megapixels:,.0f} MP is over the limit of {self.max_megapixels:,.0f} MP; "
-                f"{MEGAPIXELS_ADVICE}"
-            )
+            raise Undecodable(f"{_over_limit(megapixels, self.max_megapixels)}; {MEGAPIXELS_ADVICE}")
+
+
+def _over_limit(megapixels: float, limit: float) -> str:
+    """Say that an image is over the limit, with as many digits as tell the two apart."""
+    decimals = _decimals(limit)
+    while f"{megapixels:.{decimals}f}" == f"{limit:.{decimals}f}":
+        decimals += 1
+    return f"{megapixels:,.{decimals}f} MP is over the limit of {limit:,.{decimals}f} MP"
+
+
+def _decimals(megapixels: float) -> int:
+    """Give how many decimals a number of megapixels needs: two digits at least if it is below one."""
+    return 1 - math.floor(math.log10(megapixels)) if 0 < megapixels < 1 else 0
 
 
 def _read_head(path: Path) -> bytes:
@@ -278,19 +247,19 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
             # HEIC gives its thumbnail if that is large enough, JPEG decodes at 1/2, 1/4 or 1/8.
             opened.draft(None, (request.enough, request.enough))
         drafted = opened.size != full_size
-        is_deep = _is_deep(opened)
+        words_for_bytes = is_deep(opened)
         Image.MAX_IMAGE_PIXELS = int(request.max_megapixels * 1e6)  # for images inside, as in an ICO
         opened.load()
         if not drafted:
             full_size = opened.size  # TIFF turns itself, ICO chooses its largest
             request.check_size(*full_size)
-        exif = _exif_of(opened)
+        exif = exif_of(opened)
         image = _finish(opened, request.enough)
         if lenient:
             _check_seen(image)
         upright, facts = _upright(image, full_size, exif, "JPEG" if opened.format == "MPO" else kind)
         too_large = full_size[0] * full_size[1] > PIXELS_HASHED_MAX
-        if not request.hash_pixels or drafted or too_large or is_deep or not _is_all_in_rgb(opened):
+        if not request.hash_pixels or drafted or too_large or words_for_bytes or not _is_all_in_rgb(opened):
             return upright, facts
         whole = upright
         if upright.size != (facts.width, facts.height):
@@ -301,7 +270,7 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
         return upright, replace(facts, pixel_hash=pixel_hash(whole) if is_single else None)
 
 
-def _is_deep(image: ImageFile.ImageFile) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Tell whether an image that is not loaded has words for bytes, of which Pillow drops half."""
     return any(";16" in str(tile[3]) for tile in image.tile if len(tile) > 3)
 
@@ -333,8 +302,9 @@ def _pillow_settings(request: _Request, lenient: bool) -> Iterator[None]:
         try:
             yield
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
+            limit = f"{request.max_megapixels:,.{_decimals(request.max_megapixels)}f}"
             raise Undecodable(
-                f"an image inside is over the limit of {request.max_megapixels:,.0f} MP; {MEGAPIXELS_ADVICE}"
+                f"an image inside is over the limit of {limit} MP; {MEGAPIXELS_ADVICE}"
             ) from bomb
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
@@ -362,7 +332,7 @@ def _quiet(kind: str) -> Iterator[None]:
         os.close(terminal)
 
 
-def _exif_of(image: Image.Image) -> Image.Exif:
+def exif_of(image: Image.Image) -> Image.Exif:
     """Read EXIF after loading: a PNG may carry it behind its pixels, a TIFF has turned itself."""
     try:
         return image.getexif()
@@ -399,14 +369,14 @@ def _upright(
 def _exif_facts(exif: Image.Exif) -> ExifFacts:
     try:
         return read_exif(exif)
-    except Exception:  # see _exif_of
+    except Exception:  # see exif_of
         return ExifFacts()
 
 
 def _is_drawn(exif: Image.Exif) -> bool:
     try:
         return is_marked(exif)
-    except Exception:  # see _exif_of
+    except Exception:  # see exif_of
         return False
 
 

@@ -24,6 +24,7 @@ BLURS = (0.6, 0.9, 1.3, 1.8, 2.5)  # pixels
 
 Pixels = NDArray[np.uint8]  # (height, width)
 Cells = NDArray[np.bool_]  # (rows, columns)
+Mask = NDArray[np.bool_]  # (height, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ def align(first: Image.Image, second: Image.Image, placed: Affine) -> Aligned:
     inner = cv2.erode(mask, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1.0)
     common = over_cells(np.asarray(inner, np.float32), side) > 0.99
     return Aligned(*_equally_sharp(one, laid, mask), common, side)
+
+
+def as_pixels(cells: Cells, side: int, shape: tuple[int, ...]) -> Mask:
+    """Give the pixels of some cells, in a picture of this (height, width)."""
+    spread = np.repeat(np.repeat(cells, side, axis=0), side, axis=1)
+    pixels = np.zeros(shape, np.bool_)
+    pixels[: spread.shape[0], : spread.shape[1]] = spread[: shape[0], : shape[1]]
+    return pixels
 
 
 def _equally_sharp(one: Pixels, other: Pixels, mask: Grey) -> tuple[Pixels, Pixels]:

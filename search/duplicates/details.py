@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .aligning import Aligned, Cells, Pixels, align, best_match
+from .altering import altered_side
 from .overlay import Affine, Grey, over_cells
+from .things import shows_another_thing
 from .writing import SAME_WRITING_MIN, is_rewritten
 
 CELLS_MIN = 16  # that both show, or nothing can be said
@@ -46,18 +48,31 @@ class Finding(Enum):
     UNKNOWN = "too little in common to tell"
 
 
-def compare_details(first: Image.Image, second: Image.Image, placed: Affine) -> Finding:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What two pictures turn out to be, and which of them was changed."""
+
+    finding: Finding
+    altered: int | None = None  # 0 the first, 1 the second; None: neither, or it cannot be told
+
+
+def compare_details(first: Image.Image, second: Image.Image, placed: Affine) -> Seen:
     """Compare two RGB images that look the same.
 
     placed: (2, 3), where a point of the second lies in the first, in shares of their widths and heights.
     """
     aligned = align(first, second, placed)
-    return _compared(aligned).finding if aligned.common.sum() >= CELLS_MIN else Finding.UNKNOWN
+    if aligned.common.sum() < CELLS_MIN:
+        return Seen(Finding.UNKNOWN)
+    compared = _compared(aligned)
+    return Seen(compared.finding, compared.altered)
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
     aligned: Aligned
+    toned: Grey  # the first picture, blurred, in the tones of the second
+    other: Grey  # the second, blurred
     likeness: NDArray[np.float32]  # correlation, (rows, columns); nan where nothing can be correlated
     changed: Cells  # that differ
 
@@ -68,11 +83,20 @@ class _Comparison:
             return Finding.SAME
         if is_rewritten(self.aligned, self.likeness, self.changed):
             return Finding.OTHER
-        if share <= CHANGED_MAX:
-            return Finding.SAME
-        if self.untouched < UNTOUCHED_MIN or share > LABELLED_MAX:
-            return Finding.OTHER
-        return Finding.MARKED if share <= MARKED_MAX or self.is_labelled else Finding.OTHER
+        if share <= MARKED_MAX:
+            if shows_another_thing(self.aligned, self.toned, self.other, self.changed):
+                return Finding.OTHER
+            return Finding.SAME if share <= CHANGED_MAX else self._marked(sure=True)
+        return self._marked(sure=share <= LABELLED_MAX and self.is_labelled)
+
+    def _marked(self, *, sure: bool) -> Finding:
+        return Finding.MARKED if sure and self.untouched >= UNTOUCHED_MIN else Finding.OTHER
+
+    @property
+    def altered(self) -> int | None:
+        """Tell which of the two was changed where they differ."""
+        aligned = self.aligned
+        return altered_side(aligned.one, aligned.other, self.changed, aligned.cell_side)
 
     @property
     def untouched(self) -> float:
@@ -104,9 +128,10 @@ def _compared(aligned: Aligned) -> _Comparison:
     one, other = _blurred(aligned.one), _blurred(aligned.other)
     common, side = aligned.common, aligned.cell_side
     differing = _differing(one, _toned(other, one, aligned), common, side)
+    toned = _toned(one, other, aligned)
     if differing.any():
-        differing &= _differing(_toned(one, other, aligned), other, differing, side)
-    return _Comparison(aligned, _likeness(one, other, common, side), differing)
+        differing &= _differing(toned, other, differing, side)
+    return _Comparison(aligned, toned, other, _likeness(one, other, common, side), differing)
 
 
 def _blurred(picture: Pixels) -> Grey:

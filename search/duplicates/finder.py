@@ -17,7 +17,7 @@ from indexer.workers import usable_cores
 
 from ..places import place_of
 from .candidates import Candidates, merged
-from .giving_up import may_be_given_up
+from .giving_up import is_kept_rather, may_be_given_up
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
 from .keeping import Keep, is_protected, look_anew, order_to_keep
@@ -26,6 +26,8 @@ from .proposing import Progress, find_candidates
 from .reasons import explain
 from .records import DuplicatePair, Evidence, Group, Level, Member
 from .spool import Neighbours, chosen
+
+RANKED_ANEW_MAX = 3  # times that a look at the pictures may change what is kept
 
 Images = Mapping[int, Sequence[StoredImage]]  # content -> the files that hold it
 
@@ -117,12 +119,13 @@ def _report(
     reader: LibraryReader, question: Question, images: Images, memory: Memory, progress: Progress
 ) -> DuplicateReport:
     asked = _asked_about(reader, question, images)
-    pairs = _pairs_among(reader, asked, question, memory)
+    apart = _set_apart(reader, asked)
+    pairs = merged([]) if question.level is Level.EXACT else _without(_among(memory.pairs, asked), apart)
     asked, changed = _as_indexed(asked, set(Neighbours(pairs).contents().tolist()))
     pairs = _among(pairs, asked)
     judge = Judge(asked, mirrored=question.turned, workers=usable_cores())
     try:
-        groups = _find_groups(question, asked, pairs, judge, memory, progress)
+        groups = _Grouper(question, asked, pairs, apart, judge, memory, progress).groups()
     finally:
         judge.close()
     if question.reference is not None:
@@ -174,21 +177,20 @@ def _asked_about(reader: LibraryReader, question: Question, images: Images) -> I
     return chosen
 
 
-def _pairs_among(reader: LibraryReader, images: Images, question: Question, memory: Memory) -> Candidates:
-    """Give the candidates among these images that the user has not said are no duplicates."""
-    if question.level is Level.EXACT:
-        return merged([])
-    pairs = _among(memory.pairs, images)
+def _set_apart(reader: LibraryReader, images: Images) -> frozenset[frozenset[int]]:
+    """Give the pairs among these images that the user has said are no duplicates."""
     content_of = {copies[0].content_hash: content for content, copies in images.items()}
-    apart = {
+    return frozenset(
         frozenset(content_of[each] for each in hashes)
         for hashes in reader.set_apart()
         if hashes <= content_of.keys()
-    }
-    return _without(pairs, apart) if apart else pairs
+    )
 
 
 def _without(pairs: Candidates, apart: Collection[frozenset[int]]) -> Candidates:
+    if not apart:
+        return pairs
+
     def is_open(block: Candidates) -> NDArray[np.bool_]:
         contents = zip(block.first.tolist(), block.second.tolist(), strict=True)
         return np.fromiter((frozenset(pair) not in apart for pair in contents), np.bool_, len(block))
@@ -243,60 +245,97 @@ def all_images(reader: LibraryReader, folder: Path | None = None) -> dict[int, l
     return reader.images(ids.tolist(), Filters(folder=place))
 
 
-def _find_groups(
-    question: Question,
-    images: Images,
-    pairs: Candidates,
-    judge: Judge,
-    memory: Memory,
-    progress: Progress,
-) -> list[Group]:
-    neighbours = Neighbours(pairs)
-    paired = set(neighbours.contents().tolist())
-    first_copy = {
-        content: question.in_order(copies)[0]
-        for content, copies in images.items()
-        if content in paired or len(copies) > 1
-    }
-    ranked = [image.content_id for image in question.in_order(list(first_copy.values()))]
-
-    best = question.keep is Keep.BEST
-
-    def may_go(level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
-        asked = {frozenset(each) for each in questions}
-        rows = sorted(pairs.row_of(*sorted(key)) for key in asked if key not in memory.judged)
-        open_pairs = [pair_at(pairs, row) for row in rows]
-        for start in range(0, len(open_pairs), PAIRS_AT_ONCE):
-            some = open_pairs[start : start + PAIRS_AT_ONCE]
-            for pair, found in zip(some, judge.judge(some), strict=True):
-                memory.note(pair, found, readable=judge.could_read(pair))
-            progress("comparing pictures", len(memory.judged), len(memory.pairs))
-        return [
-            may_be_given_up(
-                memory.judged[frozenset(each)], images[each[0]][0], images[each[1]][0], level, best=best
-            )
-            for each in questions
-        ]
-
-    copies = stars(ranked, neighbours.of, partial(may_go, min(question.level, Level.NEAR, key=_rank)))
-    taken = {other for members in copies.values() for other in members}
-    scenes: dict[int, list[int]] = {}
-    if question.level is Level.SIMILAR:
-        left = [content for content in ranked if content not in taken]
-        is_left = set(left)
-        scenes = stars(
-            left,
-            lambda content: [other for other in neighbours.of(content) if other in is_left],
-            partial(may_go, Level.SIMILAR),
-        )
-        taken.update(other for members in scenes.values() for other in members)
-    found = _Found(images, memory.judged, question, copies, scenes)
-    groups = [found.group(content) for content in ranked if content not in taken]
-    return [group for group in groups if group.members]
-
-
 def _rank(level: Level) -> int:
     return level.rank
+
+
+class _Grouper:
+    """Makes groups of the pairs among some images, having those judged that the groups depend on."""
+
+    def __init__(
+        self,
+        question: Question,
+        images: Images,
+        pairs: Candidates,
+        apart: Collection[frozenset[int]],
+        judge: Judge,
+        memory: Memory,
+        progress: Progress,
+    ) -> None:
+        self._question, self._images, self._pairs, self._apart = question, images, pairs, apart
+        self._judge, self._memory, self._progress = judge, memory, progress
+        self._neighbours = Neighbours(pairs)
+        paired = set(self._neighbours.contents().tolist())
+        self._first_copy = {
+            content: question.in_order(copies)[0]
+            for content, copies in images.items()
+            if content in paired or len(copies) > 1
+        }
+        self._outranked: dict[int, int] = {}  # contents that must not be kept before others, and those
+
+    def groups(self) -> list[Group]:
+        """Group copies, and then scenes among what is left of them."""
+        ranked = [image.content_id for image in self._question.in_order(list(self._first_copy.values()))]
+        ranked, copies = self._stars(ranked, min(self._question.level, Level.NEAR, key=_rank))
+        taken = {other for members in copies.values() for other in members}
+        scenes: dict[int, list[int]] = {}
+        if self._question.level is Level.SIMILAR:
+            left = [content for content in ranked if content not in taken]
+            ranked, scenes = self._stars(left, Level.SIMILAR)
+            taken.update(other for members in scenes.values() for other in members)
+        found = _Found(self._images, self._memory.judged, self._question, copies, scenes, self._apart)
+        groups = [found.group(content) for content in ranked if content not in taken]
+        return [group for group in groups if group.members]
+
+    def _stars(self, ranked: list[int], level: Level) -> tuple[list[int], dict[int, list[int]]]:
+        """Group around the best, and anew where a look at the pictures said that another is worth more."""
+        among = set(ranked)
+        for _ in range(RANKED_ANEW_MAX + 1):
+            self._outranked.clear()
+            found = stars(
+                ranked,
+                lambda content: [other for other in self._neighbours.of(content) if other in among],
+                partial(self._may_go, level),
+            )
+            if not self._outranked:
+                break
+            ranked = _moved_behind(ranked, self._outranked)
+        return ranked, found
+
+    def _may_go(self, level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
+        self._look_at({frozenset(each) for each in questions})
+        return [self._may_be_given_up(*each, level) for each in questions]
+
+    def _may_be_given_up(self, keeper: int, other: int, level: Level) -> bool:
+        best = self._question.keep is Keep.BEST
+        found = self._memory.judged[frozenset((keeper, other))]
+        one, two = self._first_copy[keeper], self._first_copy[other]
+        if may_be_given_up(found, one, two, level, best=best):
+            return True
+        rather = found is not None and is_kept_rather(found, two, one, best=best)
+        if rather and may_be_given_up(found, two, one, level, best=best):
+            self._outranked.setdefault(keeper, other)
+        return False
+
+    def _look_at(self, asked: Collection[frozenset[int]]) -> None:
+        """Have those pairs judged that have not been."""
+        memory = self._memory
+        rows = sorted(self._pairs.row_of(*sorted(key)) for key in asked if key not in memory.judged)
+        open_pairs = [pair_at(self._pairs, row) for row in rows]
+        for start in range(0, len(open_pairs), PAIRS_AT_ONCE):
+            some = open_pairs[start : start + PAIRS_AT_ONCE]
+            for pair, found in zip(some, self._judge.judge(some), strict=True):
+                memory.note(pair, found, readable=self._judge.could_read(pair))
+            self._progress("comparing pictures", len(memory.judged), len(memory.pairs))
+
+
+def _moved_behind(ranked: Sequence[int], outranked: Mapping[int, int]) -> list[int]:
+    """Move contents right behind those that are to be kept rather."""
+    place = {content: (float(at), 0) for at, content in enumerate(ranked)}
+    for step, (content, better) in enumerate(outranked.items(), start=1):
+        if place[content] < place[better]:
+            place[content] = (place[better][0], step)
+    return sorted(ranked, key=place.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +347,7 @@ class _Found:
     question: Question
     copies: Mapping[int, Sequence[int]]  # kept content -> those that are the same picture
     scenes: Mapping[int, Sequence[int]]  # kept content -> those of the same scene, whose copies go with them
+    apart: Collection[frozenset[int]]  # pairs that the user has said are no duplicates
 
     def group(self, content: int) -> Group:
         """Give the group around a kept content; without members when it has no duplicates."""
@@ -317,7 +357,8 @@ class _Found:
         for other in self.scenes.get(content, ()):
             members += self._members(keep, content, other, Level.SIMILAR)
             for copy in self.copies.get(other, ()):
-                members += self._copy_of_other(keep, content, other, copy)
+                if frozenset((content, copy)) not in self.apart:
+                    members += self._copy_of_other(content, other, copy)
         staying = self.question.staying
         free = [member for member in members if not is_protected(member.image.path, staying)]
         return Group(
@@ -342,7 +383,7 @@ class _Found:
             reason = explain(pair.level, evidence, image, keep)
             yield Member(image, level, pair.confidence, evidence, reason)
 
-    def _copy_of_other(self, keep: StoredImage, content: int, other: int, copy: int) -> Iterator[Member]:
+    def _copy_of_other(self, content: int, other: int, copy: int) -> Iterator[Member]:
         """Give the files of a copy of what shows the same scene as the kept file."""
         pair = self.judged[frozenset((content, other))]
         assert pair is not None

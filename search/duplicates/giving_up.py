@@ -2,8 +2,8 @@
 
 from indexer.store.records import StoredImage
 
-from .channels import has_more_channels
 from .keeping import NEGATIVE, has_few_colours
+from .lacking import has_more_channels, tells_more
 from .records import DuplicatePair, Evidence, Level
 from .sharpness import is_poor_source
 
@@ -19,31 +19,44 @@ def may_be_given_up(
 
     level: the loosest that counts; best: whether the best of a group is to be kept.
 
-    Never for a keeper that is the other one in a frame, or that shows mostly something else: a screenshot
-    has the more pixels, and is not the photo. Nor, when the best is to be kept, for one of fewer pixels (a
-    frame's do not count), for one without the colours, the transparency, the shades or the fine detail of
-    this one, or for one further from the camera. Among pictures of one scene neither need show all that the
-    other shows.
+    Never for a keeper of which a part is lost, that is the other one in a frame, or that shows mostly
+    something else: a screenshot has the more pixels, and is not the photo. Nor, when the best is to be kept,
+    for one of fewer pixels (a frame's do not count), for one without the colours, the transparency, the
+    shades or the fine detail of this one, or where the other `is_kept_rather`. Among pictures of one scene
+    neither need show all that the other shows.
     """
     if found is None or found.level.rank > level.rank:
         return False
+    given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
+    if is_kept_rather(found, other, keeper, best=False):
+        return False
     if found.level is Level.SIMILAR:
         return True
-    given_up, kept = found.towards(keeper.content_id), found.towards(other.content_id)
     if kept.framed or (kept.covered or 0) < KEEPER_COVERED_MIN:
         return False
     if not given_up.framed and level is not Level.SIMILAR and (given_up.covered or 0) < GIVEN_UP_COVERED_MIN:
         return False
-    if best and (_is_nearer_to_camera(other, keeper) or _has_more_pixels(given_up, other, kept, keeper)):
+    if best and _has_more_pixels(given_up, other, kept, keeper):
+        return False
+    if best and is_kept_rather(found, other, keeper, best=True):
         return False
     return not (best and _has_more(found.level, given_up, other, keeper))  # the last, since it opens files
 
 
-def _is_nearer_to_camera(other: StoredImage, keeper: StoredImage) -> bool:
-    """Tell whether the keeper is an edited copy: not the negative, or without what the camera told."""
-    if other.format == NEGATIVE and keeper.format != NEGATIVE:
+def is_kept_rather(found: DuplicatePair, other: StoredImage, keeper: StoredImage, *, best: bool) -> bool:
+    """Tell whether the other of a pair has what cannot be had again from the keeper, whatever its pixels.
+
+    It is whole where the keeper is not; or, when the best is to be kept, it is unchanged where the keeper was
+    changed, is the negative, or tells more.
+    """
+    theirs, kept = found.towards(keeper.content_id), found.towards(other.content_id)
+    if theirs.damaged or kept.damaged:
+        return not theirs.damaged
+    if not best or theirs.altered:
+        return False
+    if kept.altered or (other.format == NEGATIVE and keeper.format != NEGATIVE):
         return True
-    return _is_from_camera(other) and not _is_from_camera(keeper)
+    return tells_more(other, keeper)  # the last, since it opens files
 
 
 def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
@@ -66,7 +79,3 @@ def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: 
     """Tell whether the other has more pixels of what both show: its frame does not count."""
     theirs = (given_up.covered or 0) * other.width * other.height
     return theirs > MORE_PIXELS * (kept.covered or 0) * keeper.width * keeper.height
-
-
-def _is_from_camera(image: StoredImage) -> bool:
-    return image.taken_at is not None and image.camera is not None

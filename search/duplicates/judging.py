@@ -8,7 +8,7 @@ benchmarks/duplicates_quality.py (docs/decisions.md tells the figures).
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,6 +24,7 @@ from indexer.store.records import StoredImage
 from .aligning import SIDE as DETAILS_SIDE
 from .candidates import TURNS, Candidates
 from .details import Finding, compare_details
+from .lacking import beside
 from .matching import SIDE, Match, Sketch, match, match_whole, show_the_same, sketch
 from .overlay import OVERLAY_SIDE, within
 from .records import DuplicatePair, Evidence, Level
@@ -97,6 +98,7 @@ class Judge:
         self._pool = ThreadPoolExecutor(max_workers=workers)
         self._sketches: OrderedDict[int, Sketch | None] = OrderedDict()
         self._closer = lru_cache(maxsize=PICTURES_KEPT)(_open_closer)  # kept files are seen with each other
+        self._damaged: set[int] = set()  # contents of which a part is lost
         self.unreadable: dict[Path, str] = {}
 
     def close(self) -> None:
@@ -128,7 +130,9 @@ class Judge:
     def _sketch(self, content: int) -> Sketch | None:
         for image in self._images.get(content, ()):
             try:
-                upright, _ = open_upright(image.path, target=(SIDE // 2, SIDE // 2))
+                upright, facts = open_upright(image.path, target=(SIDE // 2, SIDE // 2))
+                if facts.damaged:
+                    self._damaged.add(content)
                 return sketch(upright, mirrored=self._mirrored)
             except Undecodable as error:
                 self.unreadable[image.path] = error.reason
@@ -138,7 +142,7 @@ class Judge:
 
     def _judge(self, pair: Pair) -> DuplicatePair | None:
         if self._equal(pair):
-            return _pair(pair, Level.PIXEL, SAME_PIXELS)
+            return self._pair(pair, Level.PIXEL, SAME_PIXELS)
         first, second = self._sketches[pair.first], self._sketches[pair.second]
         if first is None or second is None:
             return None
@@ -146,10 +150,13 @@ class Judge:
         for found, level in self._laid(first, second, pair):
             seen, level = self._seen_closer(pair, found, level)
             if level in (Level.PIXEL, Level.NEAR):
-                return _pair(pair, level, seen)
+                return self._pair(pair, level, seen)
             if level is not None and (less is None or less.by_vectors):
-                less = _pair(pair, level, seen)
+                less = self._pair(pair, level, seen)
         return less
+
+    def _pair(self, pair: Pair, level: Level, found: Match) -> DuplicatePair:
+        return _pair(pair, level, found, self._damaged)
 
     def _alike(self, pair: Pair) -> DuplicatePair | None:
         """Give a pair that is the same scene by what the encoder sees and when it was taken."""
@@ -228,9 +235,9 @@ class Judge:
             return found, apart
         # A pair that only may be the same but for a label must be seen to be so.
         enough = (Finding.MARKED,) if level is not Level.NEAR else tuple(set(Finding) - {Finding.OTHER})
-        if seen not in enough or not self._same_later(one, other):
+        if seen.finding not in enough or not self._same_later(one, other):
             return found, apart
-        return replace(found, marked=seen is Finding.MARKED), Level.NEAR
+        return replace(found, marked=seen.finding is Finding.MARKED, altered=seen.altered), Level.NEAR
 
     def _same_later(self, one: StoredImage, other: StoredImage) -> bool:
         """Tell whether two files whose first pictures are the same go on the same."""
@@ -266,7 +273,12 @@ def _level_of(found: Match, bars: Bars) -> Level | None:
 
 def _taken_apart(one: StoredImage, other: StoredImage) -> bool:
     """Tell whether one camera took the two at different moments: frames of a burst, however alike."""
-    return bool(one.taken_at and other.taken_at and one.taken_at != other.taken_at)
+    if not one.taken_at or not other.taken_at:
+        return False
+    if one.taken_at != other.taken_at:
+        return True
+    first, second = (beside(image).subsecond for image in (one, other))
+    return bool(first and second and first != second)
 
 
 def _seconds_apart(one: StoredImage, other: StoredImage) -> float:
@@ -276,7 +288,7 @@ def _seconds_apart(one: StoredImage, other: StoredImage) -> float:
     return abs((one.taken_at - other.taken_at).total_seconds())
 
 
-def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
+def _pair(pair: Pair, level: Level, found: Match, damaged: Collection[int]) -> DuplicatePair:
     shared = {
         "hash_distance": pair.hash_distance,
         "cosine": pair.cosine,
@@ -296,12 +308,16 @@ def _pair(pair: Pair, level: Level, found: Match) -> DuplicatePair:
             covered=found.covers_first,
             framed=found.framed_first,
             coloured=found.only_first_coloured,
+            altered=found.altered == 0,
+            damaged=pair.first in damaged,
         ),
         Evidence(
             **shared,  # type: ignore[arg-type]
             covered=found.covers_second,
             framed=found.framed_second,
             coloured=found.only_second_coloured,
+            altered=found.altered == 1,
+            damaged=pair.second in damaged,
         ),
     )
 

@@ -1,7 +1,8 @@
 """Keeping: which of several copies is the one to keep.
 
 `best`: RAW negatives before all that may be developed from them; then most pixels; then least compressed
-(lossless before lossy, lossy before the 256 colours of GIF, then bytes per pixel); then most told by its
+(lossless before lossy, lossy before the 256 colours of GIF, then bytes per pixel, of which HEIF, AVIF and
+WebP need fewer than JPEG for the same); then most told by its
 metadata (date, camera, place, an XMP file that is its own); then the oldest file; then the shortest path;
 then the path, so that the answer never depends on chance. The other policies ask their own question first,
 then go on as `best` does.
@@ -16,14 +17,18 @@ from typing import Any
 
 from PIL import Image
 
-from indexer.actions.sidecars import Names
+from indexer.beside import LOSSLESS
 from indexer.paths import identity_of
 from indexer.store.names import absolute, real
 from indexer.store.records import StoredImage
 
+from .lacking import beside, has_sidecar
+
 NEGATIVE = "RAW"  # what a developed copy is made of, and cannot be turned back into
-LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "PPM"})
 FEW_COLOURS = frozenset({"GIF"})
+SOMETIMES_LOSSLESS = frozenset({"WEBP", "JPEG2000"})
+# As many of JPEG say the same: what their makers and comparisons claim, roughly.
+BYTES_WORTH = {"HEIF": 2.0, "AVIF": 2.0, "WEBP": 1.4, "JPEG2000": 1.3}
 
 
 class Keep(StrEnum):
@@ -109,6 +114,10 @@ def has_few_colours(image: StoredImage) -> bool:
         return False
 
 
+def _is_lossless(image: StoredImage) -> bool:
+    return image.format in LOSSLESS or (image.format in SOMETIMES_LOSSLESS and beside(image).lossless)
+
+
 def _question(image: StoredImage, keep: Keep) -> tuple[Any, ...]:
     best = _best(image)
     match keep:
@@ -130,27 +139,13 @@ def _best(image: StoredImage) -> tuple[Any, ...]:
     return (
         image.format != NEGATIVE,
         -pixels,
-        (image.format not in LOSSLESS) + (image.format in FEW_COLOURS),
-        -image.size / max(pixels, 1),
-        -sum(fact is not None for fact in facts) - _has_sidecar(image.path),
+        (not _is_lossless(image)) + (image.format in FEW_COLOURS),
+        -image.size * BYTES_WORTH.get(image.format, 1.0) / max(pixels, 1),
+        -sum(fact is not None for fact in facts) - has_sidecar(image.path),
         image.mtime_ns,
         len(str(image.path)),
         str(image.path),
     )
-
-
-def _has_sidecar(path: Path) -> bool:
-    """Tell whether an XMP file belongs to an image, by the rule of those who would take it along."""
-    try:
-        changed_ns = path.parent.stat().st_mtime_ns
-    except OSError:
-        return False
-    return bool(_names_in(path.parent, changed_ns).sidecars_of(path.name))
-
-
-@lru_cache(maxsize=256)  # copies lie in a few folders each, which are listed once
-def _names_in(folder: Path, changed_ns: int) -> Names:
-    return Names(folder)
 
 
 def _moment(image: StoredImage) -> float:

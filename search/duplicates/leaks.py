@@ -6,7 +6,7 @@ one a figure that is too good.
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class LeakReport:
     train_skipped: int = 0  # that are no pictures, cannot be read, or are not there
     test_skipped: int = 0
     shared: int = 0  # files on both sides, which count as test alone
+    # Among the skipped: files that could be a leak, and cannot be read any more; and why.
+    unreadable: tuple[tuple[Path, str], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Count the test pictures that leak, each at its strictest level."""
@@ -139,6 +141,7 @@ def find_leaks(
     split.check()
     in_train, in_test = split.in_train, split.in_test
     leaks = _exact(in_train, in_test)
+    unreadable: dict[Path, str] = {}
     pairs = find_pairs(
         reader,
         Question(Level.NEAR, turned=turned),
@@ -149,18 +152,25 @@ def find_leaks(
         worth=_Across(frozenset(in_train), frozenset(in_test)),
         bars=LOOSE,
         progress=progress,
+        unreadable=unreadable,
     )
     for pair in pairs:
         leaks += _leaks(pair, in_train, in_test)
     leaks.sort(key=lambda leak: (leak.level.rank, -leak.confidence, str(leak.test.path)))
+    lost = [_among(side, unreadable) for side in (in_train, in_test)]
     return LeakReport(
         tuple(leaks),
-        _count(in_train),
-        _count(in_test),
-        len(split.train_skipped) + split.train.missing,
-        len(split.test_skipped) + split.test.missing,
+        _count(in_train) - lost[0],
+        _count(in_test) - lost[1],
+        len(split.train_skipped) + split.train.missing + lost[0],
+        len(split.test_skipped) + split.test.missing + lost[1],
         split.shared,
+        tuple(sorted(unreadable.items())),
     )
+
+
+def _among(images: Images, files: Collection[Path]) -> int:
+    return sum(image.path in files for copies in images.values() for image in copies)
 
 
 def _on(side: Side, images: Images) -> dict[int, list[StoredImage]]:

@@ -64,6 +64,7 @@ class Match:
     only_first_coloured: bool = False  # the second has hardly any colour where the first has some
     only_second_coloured: bool = False
     marked: bool = False  # seen in detail, something was put on one of them
+    altered: int | None = None  # then, which of the two seems to have been changed: 0 the first, 1 the second
     # (2, 3): where a point of the second lies in the first, in shares of their widths and heights.
     placed: Affine = field(default_factory=lambda: np.eye(2, 3), compare=False)
 

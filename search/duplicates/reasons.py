@@ -23,7 +23,9 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
         said.append(evidence.turned)
     if evidence.framed:
         said.append("in a frame")
-    if evidence.marked:
+    if evidence.damaged:
+        said.append("of which the end is lost")
+    elif evidence.marked:
         said.append("but for something put on one of them")
     if (image.width, image.height) != (keep.width, keep.height):
         said.append(f"{image.width} x {image.height} instead of {keep.width} x {keep.height}")

@@ -36,6 +36,8 @@ class Evidence:
     framed: bool = False  # this image is the kept one with a frame around it
     coloured: bool = False  # this image has colours, the kept one hardly any
     marked: bool = False  # the two are the same but for something put on one of them: a label, a watermark
+    altered: bool = False  # where the two differ, this image seems to be the one that was changed
+    damaged: bool = False  # of this image's file only a part could be decoded
 
     def as_dict(self) -> dict[str, Any]:
         """Give what is known, as plain values."""

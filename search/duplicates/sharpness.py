@@ -12,10 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from indexer.beside import LOSSLESS
 from indexer.opening import Undecodable, open_upright
 from indexer.store.records import StoredImage
-
-from .keeping import LOSSLESS
 
 MORE_DETAIL = 1.1  # times as much cannot come of compressing the other
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import fill_in, progress
+from .finding import fill_in, not_compared, progress
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from search.duplicates.sides import Side
 
 FOUND = 11  # exit code: there are leaks
+UNSURE = 1  # exit code: none was found, but there are pictures that could be one and cannot be read
 NAMED_MAX = 3  # files of a side that are named when they were not compared
 
 EPILOG = """\b
@@ -36,7 +37,7 @@ The pictures are indexed in the cache with the built-in model, so the second tim
 nothing is written into the folders.
 
 \b
-Exit codes: 0 no leaks   11 leaks found
+Exit codes: 0 no leaks   11 leaks found   1 pictures that may be leaks cannot be read any more
   2 no such folder or list, or nothing to compare on one side
 """
 
@@ -66,7 +67,7 @@ def command(train: Path, test: Path, no_transforms: bool, as_json: bool, html: P
         skipped = report.train_skipped + report.test_skipped
         show.write_leaks_page(report, sides[0].place, sides[1].place, skipped, html)
     show.remark(groups.leaks_summary(report))
-    sys.exit(FOUND if report.leaks else 0)
+    sys.exit(FOUND if report.leaks else UNSURE if report.unreadable else 0)
 
 
 def _compare(sides: "tuple[Side, Side]", *, turned: bool) -> "LeakReport":
@@ -83,7 +84,10 @@ def _compare(sides: "tuple[Side, Side]", *, turned: bool) -> "LeakReport":
             split = read_split(reader, *sides)
             for line in _not_compared(split):
                 show.remark(line)
-            return find_leaks(reader, split, turned=turned, progress=update)
+            report = find_leaks(reader, split, turned=turned, progress=update)
+    for line in not_compared(report.unreadable):
+        show.remark(line)
+    return report
 
 
 def _not_compared(split: "Split") -> Iterator[str]:

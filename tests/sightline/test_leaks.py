@@ -1,6 +1,7 @@
 """`sightline leaks` where little or nothing can be compared."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,19 @@ def test_files_that_cannot_be_read_are_told_by_the_first_three_and_their_count(
     assert "broken 2.jpg" in told
     assert "broken 3.jpg" not in told
     assert told.endswith("and 2 more")
+
+
+def test_a_test_picture_that_can_no_longer_be_read_is_told_and_not_called_clean(
+    run: Run, sides: tuple[Path, Path]
+):
+    photo("coffee").resize((300, 200)).save(sides[1] / "small.png")
+    assert run("leaks", *sides).returncode == FOUND
+    status = (sides[1] / "small.png").stat()
+    (sides[1] / "small.png").write_bytes(bytes(status.st_size))
+    os.utime(sides[1] / "small.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = run("leaks", *sides, "--json")
+    assert (done.returncode, json.loads(done.stdout)["test_skipped"]) == (1, 1)
+    assert b"small.png: not compared: " in done.stderr
 
 
 def test_json_counts_what_was_compared_and_skipped_on_each_side(run: Run, sides: tuple[Path, Path]):

@@ -9,15 +9,17 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
 
+from indexer.fingerprint import content_hash
 from indexer.opening import open_upright
 from indexer.pipeline import IndexSettings, index_folders
-from indexer.store.library import open_library
+from indexer.store.library import open_for_writing, open_library
 from indexer.store.reader import LibraryReader
 from search.duplicates.finder import DuplicateReport, Question, find_duplicates
 from search.duplicates.keeping import Keep
 from search.duplicates.records import Level
 
 from .photos import NAMES, cropped, cut_out, flattened, form, labelled, negative, photo
+from .searching import found, from_camera, search
 
 
 def frame(number: float) -> Image.Image:
@@ -57,13 +59,6 @@ def library(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reader(library: Path) -> Iterator[LibraryReader]:
     with open_library(library) as opened:
         yield opened
-
-
-def found(report: DuplicateReport) -> dict[str, dict[str, str]]:
-    return {
-        group.keep.path.name: {member.image.path.name: member.level.value for member in group.members}
-        for group in report.groups
-    }
 
 
 def test_each_level_holds_those_before_it(reader: LibraryReader) -> None:
@@ -283,6 +278,20 @@ def test_pictures_of_one_scene_take_their_copies_along(tmp_path: Path) -> None:
     assert_holds(similar, near)
 
 
+def test_a_copy_in_a_scene_that_was_set_apart_from_the_kept_one_stays(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (0, 12):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2024:05:03 14:02:{number:02}"
+        frame(number).save(tmp_path / f"in/{number}.jpg", quality=95 - number, exif=exif)
+    frame(12).resize((300, 300)).save(tmp_path / "in/12 small.jpg", quality=85)
+    index_folders(tmp_path / "lib", [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    with open_for_writing(tmp_path / "lib", create=False) as writer:
+        writer.put_apart([content_hash(tmp_path / "in" / name) for name in ("0.jpg", "12 small.jpg")])
+    with open_library(tmp_path / "lib") as reader:
+        assert found(find_duplicates(reader, Question(Level.SIMILAR))) == {"0.jpg": {"12.jpg": "similar"}}
+
+
 def test_halves_of_a_picture_that_overlap_are_one_scene_and_neither_goes_as_a_copy(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     whole = photo("astronaut")
@@ -309,21 +318,6 @@ def test_a_file_that_is_gone_is_told_and_in_no_group(library: Path, folder: Path
         ("chelsea.jpg", "gone since it was indexed; `sightline index` takes it out")
     ]
     assert "small cat.jpg" not in found(report).get("chelsea.jpg", {})
-
-
-def from_camera() -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "EOS 5D"
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:05:03 14:02:11"
-    return exif
-
-
-def search(folder: Path, question: Question | None = None) -> dict[str, dict[str, str]]:
-    index_folders(
-        folder.parent / "library", [folder], IndexSettings(model="builtin", device="cpu", workers=1)
-    )
-    with open_library(folder.parent / "library") as reader:
-        return found(find_duplicates(reader, question or Question()))
 
 
 def test_what_the_camera_made_is_not_given_up_for_a_larger_copy_that_is_not(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from indexer.opening import Channels, Undecodable, read_channels
-
-from .photos import cut_out, photo
+from indexer.beside import Channels, read_channels
+from indexer.opening import Undecodable
+from tests.search.duplicates.photos import cut_out, photo
 
 DEEP = np.arange(64 * 64 * 3, dtype=np.uint16).reshape(64, 64, 3) * 5
 

@@ -1,0 +1,163 @@
+"""What must not be lost decides which of two pictures is kept."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pillow_heif
+import pytest
+from PIL import ExifTags, Image, ImageDraw, ImageFilter, PngImagePlugin
+
+from search.duplicates.finder import Question
+from search.duplicates.keeping import Keep
+
+from .photos import photo
+from .searching import from_camera, search
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "photos"
+    place.mkdir()
+    return place
+
+
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("keep", [Keep.BEST, Keep.LARGEST])
+def test_a_whole_photo_is_kept_for_a_larger_file_that_was_cut_off(keep: Keep, folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(jpeg(photo("coffee"), 97)[: -len(jpeg(photo("coffee"), 97)) // 20])
+    photo("coffee").save(folder / "whole.jpg", quality=80)
+    assert search(folder, Question(keep=keep)) == {"whole.jpg": {"broken.jpg": "near"}}
+
+
+def stamped(image: Image.Image) -> Image.Image:
+    marked = image.copy()
+    ImageDraw.Draw(marked).text((20, image.height // 2), "(c) SAMPLE STOCK", fill="white", font_size=40)
+    return marked
+
+
+def blacked_out(image: Image.Image) -> Image.Image:
+    marked = image.copy()
+    ImageDraw.Draw(marked).rectangle((180, 120, 270, 190), fill="black")
+    return marked
+
+
+def blurred_in_places(image: Image.Image) -> Image.Image:
+    marked = image.copy()
+    box = (130, 60, 230, 160)
+    marked.paste(image.crop(box).filter(ImageFilter.GaussianBlur(14)), box)
+    return marked
+
+
+@pytest.mark.parametrize(
+    ("name", "alter"), [("coffee", stamped), ("astronaut", blacked_out), ("chelsea", blurred_in_places)]
+)
+def test_the_untouched_photo_is_kept_for_one_that_was_written_on_or_made_unrecognisable(
+    name: str, alter: Callable[[Image.Image], Image.Image], folder: Path
+) -> None:
+    photo(name).save(folder / "clean.jpg", quality=80)
+    alter(photo(name)).save(folder / "altered.jpg", quality=96)
+    assert search(folder) == {"clean.jpg": {"altered.jpg": "near"}}
+
+
+def test_who_asks_for_the_largest_file_gets_the_marked_one(folder: Path) -> None:
+    photo("coffee").save(folder / "clean.jpg", quality=80)
+    stamped(photo("coffee")).save(folder / "marked.jpg", quality=96)
+    assert search(folder, Question(keep=Keep.LARGEST)) == {"marked.jpg": {"clean.jpg": "near"}}
+
+
+def test_a_heic_is_kept_for_the_larger_jpeg_made_of_it(folder: Path) -> None:
+    pillow_heif.from_pillow(photo("astronaut")).save(folder / "IMG_1.heic", quality=60)
+    with Image.open(folder / "IMG_1.heic") as original:
+        original.convert("RGB").save(folder / "export.jpg", quality=92)
+    sizes = [(folder / name).stat().st_size for name in ("IMG_1.heic", "export.jpg")]
+    assert sizes[0] < sizes[1]
+    assert search(folder) == {"IMG_1.heic": {"export.jpg": "near"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("webp", {"lossless": True}), ("jp2", {"irreversible": False})]
+)
+def test_what_is_lossless_is_kept_for_a_larger_jpeg_of_it(
+    kind: str, options: dict[str, bool], folder: Path
+) -> None:
+    smooth = photo("coffee").filter(ImageFilter.GaussianBlur(2))
+    smooth.save(folder / f"original.{kind}", **options)
+    smooth.save(folder / "copy.jpg", quality=100, subsampling=0)
+    assert (folder / f"original.{kind}").stat().st_size < (folder / "copy.jpg").stat().st_size
+    assert search(folder) == {f"original.{kind}": {"copy.jpg": "near"}}
+
+
+def dated() -> Image.Exif:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "1963:05:01 12:00:00"
+    return exif
+
+
+def described() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "Grandma Anna and Uncle Otto, Lindau"
+    return exif
+
+
+@pytest.mark.parametrize("told", [dated, described])
+def test_a_scan_that_tells_its_date_or_who_is_on_it_is_kept_for_a_copy_that_does_not(
+    told: Callable[[], Image.Exif], folder: Path
+) -> None:
+    photo("coffee").save(folder / "scan.jpg", quality=85, exif=told())
+    with Image.open(folder / "scan.jpg") as scan:
+        scan.save(folder / "converted.png", pnginfo=PngImagePlugin.PngInfo(), exif=Image.Exif())
+    assert search(folder) == {"scan.jpg": {"converted.png": "pixel"}}
+
+
+def test_two_files_that_each_tell_what_the_other_does_not_both_stay(folder: Path) -> None:
+    photo("coffee").save(folder / "dated.jpg", quality=85, exif=dated())
+    photo("coffee").save(folder / "described.jpg", quality=95, exif=described())
+    assert search(folder) == {}
+
+
+def test_a_stereo_photo_is_kept_for_its_first_view(folder: Path) -> None:
+    photo("coffee").save(
+        folder / "stereo.jpg", "MPO", save_all=True, append_images=[photo("coffee").rotate(1)], quality=75
+    )
+    photo("coffee").save(folder / "first.jpg", quality=97)
+    assert search(folder) == {"stereo.jpg": {"first.jpg": "near"}}
+
+
+def test_a_photo_with_edits_beside_it_is_kept_for_one_without(folder: Path) -> None:
+    (folder / "edited").mkdir()
+    photo("coffee").save(folder / "edited/edited.jpg", quality=80)
+    (folder / "edited/edited.xmp").write_text("<x:xmpmeta>rating</x:xmpmeta>", encoding="utf-8")
+    photo("coffee").save(folder / "plain.jpg", quality=95)
+    assert search(folder) == {"edited.jpg": {"plain.jpg": "near"}}
+
+
+def within_a_second(digits: str) -> Image.Exif:
+    exif = from_camera()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.SubsecTimeOriginal] = digits
+    return exif
+
+
+@pytest.mark.parametrize(("digits", "groups"), [("87", {}), ("12", {"large.jpg": {"small.jpg": "near"}})])
+def test_frames_of_one_second_are_told_by_its_fraction(
+    digits: str, groups: dict[str, dict[str, str]], folder: Path
+) -> None:
+    photo("coffee").save(folder / "large.jpg", quality=95, exif=within_a_second("12"))
+    photo("coffee").save(folder / "small.jpg", quality=85, exif=within_a_second(digits))
+    assert search(folder) == groups
+
+
+def test_a_room_with_somebody_in_it_is_no_copy_of_the_empty_room(folder: Path) -> None:
+    room = photo("coffee", 800)
+    room.save(folder / "empty.jpg", quality=95)
+    visitor = photo("astronaut").crop((130, 20, 330, 330)).resize((96, 150))
+    mask = Image.new("L", visitor.size, 0)
+    ImageDraw.Draw(mask).ellipse((2, 2, 93, 147), fill=255)
+    room.paste(visitor, (500, 60), mask.filter(ImageFilter.GaussianBlur(2)))
+    room.save(folder / "visited.jpg", quality=90)
+    assert search(folder) == {}
