@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from indexer.errors import EncoderMismatch, LibraryEmpty, VectorsMissing
 from indexer.records import Vectors
+from indexer.store.catalog import find_number
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
 
 from .encoding import Encoding, LoadEncoder, begin_encoding, load_for_query
 from .places import place_of
-from .query import Query, mix
+from .query import MixedQuery, Query, mix
 from .rank import (
     CROWD_IMAGES_MIN,
     RELEVANCE_MIN,
     SAMPLE_SEED,
     SAMPLE_SIZE,
-    ExampleScale,
-    Scale,
+    AnyScale,
     has_background,
     measure_scale,
 )
@@ -51,29 +51,75 @@ def search(
         stored = choose_encoder(reader, model)
         if encoding is None or encoding.card != stored.card:
             encoding = begin_encoding(stored.card, query, load)
+        files = _count_files(reader)
         sample = _sample(reader, stored, query)
-        if filters in (None, Filters()):
+        wanted = filters or Filters()
+        if wanted == Filters() or not query.examples:
             # Opens the vectors while the encoder loads; a filter may leave so few that they are not needed.
             reader.nearest(stored, _any_vector(stored.card.dimension), k=1)
         encoded = encoding.result.result()
         mixed = mix(encoded, sample)
-        filters = _leave_out(_placed(reader, filters or Filters()), encoded.example_hashes)
-        neighbours = reader.nearest(stored, mixed.vector[None], k=limit, filters=filters)[0]
+        wanted = _leave_out(wanted, encoded.example_hashes)
+        neighbours, wanted = _nearest_in_place(reader, stored, mixed, limit, wanted)
         hits: list[Hit] = []
         if neighbours:
-            best = reader.vectors_of(stored, [neighbours[0].content_id])[0]
+            best = _best(reader, stored, mixed, neighbours, wanted)
             scale = measure_scale(mixed, best, sample, stored.background)
-            hits = _hits(reader, neighbours, filters, scale)[:limit]
-    can_tell = stored.images >= CROWD_IMAGES_MIN or not query.examples
+            hits = _hits(reader, neighbours, wanted, scale)[:limit]
     return SearchAnswer(
         query=query,
         hits=tuple(hit for hit in hits if _is_above(hit, min_score, min_relevance)),
-        nothing_matches=can_tell and not any(_is_relevant(hit) for hit in hits),
+        nothing_matches=_can_tell(stored, query) and not any(_is_relevant(hit) for hit in hits),
         images=stored.images,
+        files=files,
         encoder=stored.card.name,
         weights_hash=stored.card.weights_hash,
         seconds=time.perf_counter() - began,
     )
+
+
+def _can_tell(stored: StoredEncoder, query: Query) -> bool:
+    """Tell whether a verdict can be given: on something that is looked for, in a crowd if by example."""
+    if not any(part.weight > 0 for part in query.parts):
+        return False
+    return stored.images >= CROWD_IMAGES_MIN or not query.examples
+
+
+def _nearest_in_place(
+    reader: LibraryReader, stored: StoredEncoder, mixed: MixedQuery, limit: int, filters: Filters
+) -> tuple[list[Neighbour], Filters]:
+    """Find the nearest; when a folder seems to hold none, by the name the library knows it by."""
+    neighbours = reader.nearest(stored, mixed.vector[None], k=limit, filters=filters)[0]
+    if neighbours or filters.folder is None:
+        return neighbours, filters
+    placed = dataclasses.replace(filters, folder=place_of(reader, filters.folder))
+    if placed == filters:
+        return neighbours, filters
+    return reader.nearest(stored, mixed.vector[None], k=limit, filters=placed)[0], placed
+
+
+def _count_files(reader: LibraryReader) -> int:
+    with reader.reading() as connection:
+        return find_number(connection, "SELECT count(*) FROM file WHERE content_id IS NOT NULL")
+
+
+def _best(
+    reader: LibraryReader,
+    stored: StoredEncoder,
+    mixed: MixedQuery,
+    neighbours: list[Neighbour],
+    filters: Filters,
+) -> NDArray[np.float32]:
+    """Give the vector of the whole library's best image, examples aside; relevance is measured at it.
+
+    At the best of what a filter leaves, an image would get another relevance with every filter. Examples
+    are judged without it.
+    """
+    unfiltered = Filters(exclude_contents=filters.exclude_contents)
+    if filters != unfiltered and not mixed.is_example.any():
+        neighbours = reader.nearest(stored, mixed.vector[None], k=1, filters=unfiltered)[0]
+    vector: NDArray[np.float32] = reader.vectors_of(stored, [neighbours[0].content_id])[0]
+    return vector
 
 
 def _sample(reader: LibraryReader, stored: StoredEncoder, query: Query) -> Vectors:
@@ -118,20 +164,11 @@ def _is_relevant(hit: Hit) -> bool:
     return hit.relevance >= RELEVANCE_MIN
 
 
-def _placed(reader: LibraryReader, filters: Filters) -> Filters:
-    """Name the folder as the library knows it."""
-    if filters.folder is None:
-        return filters
-    return dataclasses.replace(filters, folder=place_of(reader, filters.folder))
-
-
 def _leave_out(filters: Filters, hashes: frozenset[bytes]) -> Filters:
     return dataclasses.replace(filters, exclude_contents=filters.exclude_contents | hashes)
 
 
-def _hits(
-    reader: LibraryReader, neighbours: list[Neighbour], filters: Filters, scale: Scale | ExampleScale
-) -> list[Hit]:
+def _hits(reader: LibraryReader, neighbours: list[Neighbour], filters: Filters, scale: AnyScale) -> list[Hit]:
     """Look up the files of the nearest contents; copies of one content stand next to each other."""
     images = reader.images([neighbour.content_id for neighbour in neighbours], filters)
     scores: NDArray[np.float32] = np.array([neighbour.score for neighbour in neighbours], dtype=np.float32)

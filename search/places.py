@@ -1,23 +1,26 @@
 """Places: folders as people name them, to the names under which a library has their files."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
-from indexer.store.catalog import filtered_ids
-from indexer.store.names import absolute, real
+from indexer.store.catalog import filtered_ids, get_roots
+from indexer.store.names import absolute, decode_name, real
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters
 
 
 def place_of(reader: LibraryReader, folder: Path) -> Path:
-    """Give a folder's name below which the library has pictures: its own, or the one without links.
+    """Give a folder's name below which the library has pictures: its own, or one by which links lead there.
 
     Scans know a folder by its own path where that is below a root, and by a link to it where it is not.
     Gives the name back when there are none either way, and for a file: links to files go by their own names.
     """
-    others = [name for name in _real_names(reader, folder) if name != absolute(folder) and name.is_dir()]
-    if not others or has_images(reader, folder):
+    if has_images(reader, folder):
         return folder
-    return next((name for name in others if has_images(reader, name)), folder)
+    real_names = [name for name in _real_names(reader, folder) if name.is_dir()]
+    others = chain(real_names, _linked_names(reader, real_names))
+    return next((name for name in others if name != absolute(folder) and has_images(reader, name)), folder)
 
 
 def has_images(reader: LibraryReader, folder: Path) -> bool:
@@ -31,3 +34,24 @@ def _real_names(reader: LibraryReader, folder: Path) -> list[Path]:
     """Give the names without links; of a relative folder also those below the roots."""
     below = [] if folder.is_absolute() else [root / folder for root in reader.roots()]
     return [real(name) for name in (folder, *below)]
+
+
+def _linked_names(reader: LibraryReader, real_names: list[Path]) -> Iterator[Path]:
+    """Yield the names by which the library has these folders because links lead to them, shortest first."""
+    if real_names:
+        yield from (name for name in _folders_with_images(reader) if real(name) in real_names)
+
+
+def _folders_with_images(reader: LibraryReader) -> list[Path]:
+    """Give all folders below the roots at or below which the library has a picture, shortest name first."""
+    with reader.reading() as connection:
+        roots = get_roots(connection, reader.path)
+        files = connection.execute("SELECT root_id, path FROM file WHERE content_id IS NOT NULL").fetchall()
+    holding = {(root, decode_name(path).rpartition("/")[0]) for root, path in files}
+    above = {(root, folder) for root, path in holding for folder in _at_and_above(path)}
+    return sorted((roots[root] / folder for root, folder in above), key=lambda name: len(str(name)))
+
+
+def _at_and_above(folder: str) -> list[str]:
+    path = PurePosixPath(folder)
+    return [str(each) for each in (path, *path.parents) if str(each) != "."]

@@ -12,6 +12,7 @@ How words on a command line are read:
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -238,8 +239,20 @@ def encode_query(query: Query, encoder: "Encoder") -> EncodedQuery:
 def _encode_example(path: Path, encoder: "Encoder") -> "tuple[NDArray[np.float32], bytes]":
     from indexer.decode import query_image
 
-    pixels, content_hash = query_image(path, encoder.card.preprocessing)
+    with advising_a_smaller_copy():
+        pixels, content_hash = query_image(path, encoder.card.preprocessing)
     return encoder.encode_pixels(pixels[None])[0], content_hash
+
+
+@contextmanager
+def advising_a_smaller_copy() -> Iterator[None]:
+    """Say what helps with an image that is too large where there is no option for the limit."""
+    from indexer.opening import MEGAPIXELS_ADVICE
+
+    try:
+        yield
+    except QueryInvalid as error:
+        raise QueryInvalid(str(error).replace(MEGAPIXELS_ADVICE, "give a smaller copy of it")) from error
 
 
 def mix(encoded: EncodedQuery, sample: "Vectors") -> MixedQuery:

@@ -5,7 +5,8 @@ score high with whatever is asked. So the best image's score is taken less what 
 on average, in spreads of those scores: its *height*. indexer/background.py has measured the heights that the
 best images of unrelated texts reach; their median is `top_mean`, their 16th percentile lies `top_std` below,
 and we assume the 84th to lie as far above. Relevance 0.5 is put there: five of six unrelated queries find
-nothing that stands as high. The other hits follow by their scores, so relevance falls as scores do.
+nothing that stands as high. The other hits follow by their scores, so relevance falls as scores do. The best
+image is that of the whole library: else the same image would have another relevance with every filter.
 
 Measuring against the same image is what makes it work: over half of Flickr8k's dev photos and the shipped
 built-in model (recall@10 .280), this told captions of photos from texts about other things with an AUC of
@@ -16,12 +17,15 @@ is a hint and no more (benchmarks/relevance.py measures it for any model).
 An example image cannot be compared with texts, and its cosines bunch up below 1, where spreads say little. So
 with examples in the query, each is exchanged for random images of the library (and each text for the mean of
 the unrelated ones), and relevance is the chance that 20 such scores would all lie below the hit's.
+
+A query that only takes away looks for nothing that could be found or missed: all its hits get 0.5, which
+says neither.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +76,27 @@ class ExampleScale:
         return np.asarray(((below + 1) / (len(self.unrelated) + 2)) ** self.draws, dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class NoScale:
+    """Gives the relevance of hits that nothing was looked for in: neither a match nor none."""
+
+    def relevance(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give 0.5 for each of the cosines (n,)."""
+        return np.full(len(scores), RELEVANCE_MIN)
+
+
+AnyScale: TypeAlias = Scale | ExampleScale | NoScale
+
+
 def measure_scale(
     mixed: MixedQuery, best: NDArray[np.float32], sample: Vectors, background: Mapping[str, Any] | None
-) -> Scale | ExampleScale:
-    """Measure at the best image (dim,); sample is (n, dim) of the library, background the indexer's."""
+) -> AnyScale:
+    """Measure at the best image (dim,) of the whole library; sample is (n, dim) of it.
+
+    background is what the indexer measured.
+    """
+    if not (mixed.shares > 0).any():
+        return NoScale()
     known = background if has_background(background) else None
     if mixed.is_example.any():
         return _example_scale(mixed, sample, known)

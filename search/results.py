@@ -57,7 +57,8 @@ class SearchAnswer(Sequence[Hit]):
     query: Query
     hits: tuple[Hit, ...]
     nothing_matches: bool  # no hit stands above what unrelated queries get: the hits are the least far
-    images: int  # in the library, for the encoder that answered
+    images: int  # in the library, for the encoder that answered; copies are one image
+    files: int  # in the library; hits are files too
     encoder: str  # its name
     weights_hash: str  # its weights
     seconds: float

@@ -27,36 +27,93 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from indexer.encoders.base import Encoder
-    from indexer.errors import SightlineError
+    from indexer.errors import (
+        CatalogDamaged,
+        CatalogNewerThanProgram,
+        DiskFull,
+        EncoderError,
+        EncoderMismatch,
+        EncoderUnknown,
+        FolderMissing,
+        LibraryBusy,
+        LibraryEmpty,
+        LibraryError,
+        LibraryMissing,
+        LibraryReadOnly,
+        QueryInvalid,
+        SightlineError,
+        UsageError,
+        VectorsMissing,
+        WeightsUnavailable,
+    )
     from indexer.pipeline import Progress
     from indexer.records import EncoderCard, IndexSummary
+    from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
     from search.results import Hit, SearchAnswer
 
     from .api import Library
 
 __all__ = [
+    "CatalogDamaged",
+    "CatalogNewerThanProgram",
+    "DiskFull",
     "Encoder",
     "EncoderCard",
+    "EncoderError",
+    "EncoderMismatch",
+    "EncoderUnknown",
+    "FolderMissing",
     "Hit",
     "IndexSummary",
     "Library",
+    "LibraryBusy",
+    "LibraryEmpty",
+    "LibraryError",
+    "LibraryMissing",
+    "LibraryReadOnly",
+    "LibraryStatus",
     "Progress",
+    "QueryInvalid",
     "SearchAnswer",
     "SightlineError",
+    "StoredImage",
+    "UsageError",
+    "VectorsMissing",
+    "VerifyReport",
+    "WeightsUnavailable",
     "highlight",
     "load_encoder",
     "open",
 ]
 
 _HOMES = {
+    "CatalogDamaged": "indexer.errors",
+    "CatalogNewerThanProgram": "indexer.errors",
+    "DiskFull": "indexer.errors",
     "Encoder": "indexer.encoders.base",
     "EncoderCard": "indexer.records",
+    "EncoderError": "indexer.errors",
+    "EncoderMismatch": "indexer.errors",
+    "EncoderUnknown": "indexer.errors",
+    "FolderMissing": "indexer.errors",
     "Hit": "search.results",
     "IndexSummary": "indexer.records",
     "Library": "sightline.api",
+    "LibraryBusy": "indexer.errors",
+    "LibraryEmpty": "indexer.errors",
+    "LibraryError": "indexer.errors",
+    "LibraryMissing": "indexer.errors",
+    "LibraryReadOnly": "indexer.errors",
+    "LibraryStatus": "indexer.store.records",
     "Progress": "indexer.pipeline",
+    "QueryInvalid": "indexer.errors",
     "SearchAnswer": "search.results",
     "SightlineError": "indexer.errors",
+    "StoredImage": "indexer.store.records",
+    "UsageError": "indexer.errors",
+    "VectorsMissing": "indexer.errors",
+    "VerifyReport": "indexer.store.records",
+    "WeightsUnavailable": "indexer.errors",
 }
 
 
@@ -65,7 +122,8 @@ def open(path: str | Path, *, library: str | Path | None = None) -> "Library":
 
     A path that is a library itself is opened too. With library it is kept there instead: for folders that
     cannot be written, or several in one library.
-    Raises FolderMissing; searching before anything is indexed raises LibraryMissing or LibraryEmpty.
+    Raises FolderMissing, and UsageError for what is no path; searching before anything is indexed raises
+    LibraryMissing or LibraryEmpty.
     """
     from .api import open_folder
 
@@ -76,12 +134,17 @@ def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | 
     """Load an encoder: `auto`, `builtin`, `ARCHITECTURE/TAG`, `ARCHITECTURE@FILE` or a folder of our trainer.
 
     It has encode_images (Pillow images of any size and mode) and encode_texts; both give (n, dim) float32
-    rows of length one. device: auto, cpu, cuda, cuda:1. Raises EncoderUnknown, WeightsUnavailable,
-    EncoderError.
+    rows of length one; both raise UsageError for what they do not take. device: auto, cpu, cuda, cuda:1.
+    Raises EncoderUnknown, WeightsUnavailable, EncoderError, and UsageError for what is no name, no device or
+    no batch size.
     """
     from indexer.encoders.loading import choose_auto
     from indexer.encoders.loading import load_encoder as load
 
+    from . import choices
+
+    name, device = choices.text("name", name), choices.text("device", device)
+    batch_size = choices.optional(choices.count, "batch_size", batch_size)
     if name == "auto":
         name = choose_auto(lambda line: None)
     return load(name, device=device, batch_size=batch_size)
@@ -98,8 +161,9 @@ def highlight(
 
     image: a file, or a Pillow image of any size and mode. From 0.5 on a place is said to match; a text whose
     map stays below is not in the image, and maps of several texts can be compared. The last two models stay
-    loaded. Raises QueryInvalid for no text, an empty one, or a file that cannot be read; EncoderError for a
-    model that cannot tell places.
+    loaded. Raises QueryInvalid for no text, an empty one, a file that cannot be read, or what is no image,
+    text or name; EncoderUnknown and WeightsUnavailable as `load_encoder`; EncoderError for a model that
+    cannot tell places.
     """
     from .api import highlight_image
 

@@ -1,20 +1,20 @@
 """The public interface: a library to index, search and read from Python."""
 
 import functools
-import operator
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from indexer.encoders.base import upright_rgb
-from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid
-from indexer.paths import home_expanded
+from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
+from indexer.paths import identity_of
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
-from indexer.store.files import LIBRARY_NAME
+from indexer.store.files import LIBRARY_NAME, catalog_file
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.reader import LibraryReader
 from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
@@ -22,11 +22,13 @@ from search.encoding import load_for_query
 from search.engine import choose_encoder, search
 from search.parts import by_parts as order_by_parts
 from search.parts import images_ahead
-from search.query import Query, make_query
+from search.places import place_of
+from search.query import Query, advising_a_smaller_copy, make_query
 from search.regions import Highlighter, load_highlighter
 from search.regions_texts import checked_texts
 from search.results import SearchAnswer
 
+from . import choices
 from .choices import make_filters
 from .places import as_library, is_library
 from .regions_indexing import fill_regions
@@ -52,6 +54,7 @@ class Library:
         self.folder = folder  # of images; what `index` takes by default
         self.path = path  # the library's own folder
         self._reader: LibraryReader | None = None
+        self._catalog: tuple[int, int] | None = None  # which file the reader knows
         self._encoders: dict[tuple[str, bool], Encoder] = {}
 
     def __enter__(self) -> Self:
@@ -78,7 +81,7 @@ class Library:
         device: str = "auto",
         batch_size: int | None = None,
         workers: int | None = None,
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         include_hidden: bool = False,
         max_megapixels: float | None = None,
         retry_skipped: bool = False,
@@ -89,24 +92,26 @@ class Library:
     ) -> IndexSummary:
         """Bring the library up to date with folders: its own by default; make it when absent.
 
+        One that was opened by its own folder takes what it covers, passing over what is not there.
         regions: store patch vectors too, so that hits are highlighted without reading them; None: as it was
         said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it
         cleanly.
-        What was committed before an error stays. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
-        EncoderError, DiskFull.
+        exclude: a glob of paths to leave out, or several. What was committed before an error stays. Raises
+        FolderMissing, UsageError for what no such choice can be, EncoderUnknown, LibraryBusy,
+        LibraryReadOnly, EncoderError, DiskFull.
         """
         self.close()
         summary = index_folders(
             self.path,
-            [home_expanded(Path(folder)) for folder in folders] or self._folders(),
+            [choices.path("folder", folder) for folder in folders] or self._own_folder(),
             IndexSettings(
-                model=model,
-                device=device,
-                batch_size=batch_size,
-                workers=workers,
-                exclude=tuple(exclude),
+                model=choices.optional(choices.text, "model", model),
+                device=choices.text("device", device),
+                batch_size=choices.optional(choices.count, "batch_size", batch_size),
+                workers=choices.optional(choices.count, "workers", workers),
+                exclude=choices.texts("exclude", exclude),
                 include_hidden=include_hidden,
-                max_megapixels=max_megapixels,
+                max_megapixels=choices.optional(choices.above_zero, "max_megapixels", max_megapixels),
                 retry_skipped=retry_skipped,
             ),
             on_progress=on_progress,
@@ -141,20 +146,30 @@ class Library:
         is never read as a file name; files go to like. An example image and its exact copies are left out.
         after includes its date, before does not; both take a date or "2024", "2024-05", "2024-05-17".
         A hit's score is a cosine; its relevance, 0 to 1, says how far it stands above what unrelated queries
-        get here, and answer.nothing_matches whether no hit does (see search/rank.py). by_parts orders the
-        nearest images anew by how well parts of them match the words (search/parts.py).
-        Raises LibraryMissing, LibraryEmpty, VectorsMissing, QueryInvalid, EncoderMismatch, EncoderError.
+        get here, and answer.nothing_matches whether no hit does (see search/rank.py); what `without` alone
+        finds gets 0.5, for neither can be told. by_parts orders the nearest images anew by how well parts of
+        them match the words (search/parts.py).
+        Raises LibraryMissing, LibraryEmpty, VectorsMissing, FolderMissing, QueryInvalid for whatever else was
+        asked that cannot be, EncoderMismatch, EncoderError.
         """
-        limit = _count(limit)
-        parts = make_query(_words(query), without=_words(without), like=_files(like))
-        filters = make_filters(
-            folder=folder,
-            after=after,
-            before=before,
-            camera=camera,
-            min_width=min_width,
-            min_height=min_height,
-        )
+        with _asking():
+            limit = choices.count("limit", limit)
+            parts = make_query(
+                choices.texts("query", query),
+                without=choices.texts("without", without),
+                like=choices.paths("like", like),
+            )
+            filters = make_filters(
+                folder=folder,
+                after=after,
+                before=before,
+                camera=camera,
+                min_width=min_width,
+                min_height=min_height,
+            )
+            min_score = choices.optional(choices.finite, "min_score", min_score)
+            min_relevance = choices.optional(choices.finite, "min_relevance", min_relevance)
+            model = choices.optional(choices.text, "model", model)
         answer = search(
             self._opened(),
             parts,
@@ -168,13 +183,21 @@ class Library:
         return order_by_parts(answer, self.path, limit=limit) if by_parts else answer
 
     def embeddings(self, *, model: str | None = None) -> tuple[Ids, Vectors]:
-        """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`."""
+        """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`.
+
+        Raises LibraryMissing, LibraryEmpty, VectorsMissing, EncoderMismatch, and UsageError for a model that
+        is no name.
+        """
+        model = choices.optional(choices.text, "model", model)
         reader = self._opened()
         return reader.embeddings(choose_encoder(reader, model))
 
     def images(self, ids: Iterable[int]) -> dict[int, list[StoredImage]]:
-        """Give the files of each id of `embeddings`: several when exact copies exist."""
-        return self._opened().images([int(number) for number in ids], None)
+        """Give the files of each id of `embeddings`: several when exact copies exist.
+
+        Raises LibraryMissing, and UsageError for ids that are no whole numbers.
+        """
+        return self._opened().images([choices.integer("an id", number) for number in ids], None)
 
     def status(self) -> LibraryStatus:
         """Count images, files, skipped files, encoders and bytes; raises LibraryMissing."""
@@ -195,21 +218,30 @@ class Library:
     def forget(self, path: str | Path) -> int:
         """Take a file, or all below a folder, out of the library; give how many files left it.
 
-        The images on disk stay; the next `index` over them takes them in again.
+        The images on disk stay; the next `index` over them takes them in again. Raises LibraryMissing,
+        LibraryBusy, LibraryReadOnly, and UsageError for what is no path.
+        """
+        named = choices.path("path", path)
+        self.close()
+        with open_for_writing(self._existing(), create=False) as writer:
+            return writer.forget(place_of(writer, named.absolute()))
+
+    def forget_removed(self) -> int:
+        """Delete at once what is kept of images that no file has any more; give how many these were.
+
+        It is kept for 90 days, so that an image that returns need not be encoded again.
         """
         self.close()
         with open_for_writing(self._existing(), create=False) as writer:
-            return writer.forget(home_expanded(Path(path)).absolute())
+            return writer.forget_removed()
 
-    def _folders(self) -> list[Path]:
-        """Give what `index` takes when no folder is named."""
+    def _own_folder(self) -> list[Path] | None:
+        """Give what `index` takes when no folder is named; None: what the library covers."""
         if self.folder != self.path:
             return [self.folder]
         if not is_library(self.path):
             raise LibraryEmpty(self.path)
-        roots = list(self._opened().roots())
-        self.close()
-        return roots
+        return None
 
     def _existing(self) -> Path:
         if not is_library(self.path):
@@ -217,8 +249,12 @@ class Library:
         return self.path
 
     def _opened(self) -> LibraryReader:
+        """Give the reader; of a library that was made anew, nothing may be left in it of the one before."""
+        catalog = identity_of(catalog_file(self._existing()))
+        if catalog != self._catalog:
+            self.close()
         if self._reader is None:
-            self._reader = open_library(self._existing())
+            self._reader, self._catalog = open_library(self.path), catalog
         return self._reader
 
     def _encoder_for(self, card: EncoderCard, query: Query) -> "Encoder":
@@ -236,11 +272,12 @@ def highlight_image(
     """Find texts in an image; see `sightline.highlight`."""
     from .regions_output import open_photo
 
-    wanted = checked_texts(_words(texts))
-    if isinstance(image, str | Path):
-        opened, size = open_photo(home_expanded(Path(image)))
-    else:
-        opened, size = _upright(image), None
+    with _asking():
+        wanted = checked_texts(choices.texts("texts", texts))
+        model, device = choices.text("model", model), choices.text("device", device)
+        photo = choices.path("image", image) if isinstance(image, str | Path) else None
+    with advising_a_smaller_copy():
+        opened, size = open_photo(photo) if photo else (_upright(image), None)
     width, height = size or opened.size
     if len(wanted) * width * height * 4 > MAPS_BYTES_MAX:
         raise QueryInvalid(
@@ -250,11 +287,15 @@ def highlight_image(
     return _highlighter(model, device).find(opened, wanted, size=size).maps()
 
 
-def _words(texts: object) -> Sequence[str]:
-    words = [texts] if isinstance(texts, str) else texts
-    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-        raise QueryInvalid(f"texts are a str or a list of str, not {type(texts).__name__}: {texts!r:.60}")
-    return words
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Say of what is off about a query's words and choices that the query is."""
+    try:
+        yield
+    except (FolderMissing, QueryInvalid):
+        raise
+    except UsageError as error:
+        raise QueryInvalid(str(error)) from error
 
 
 def _upright(image: object) -> "Image.Image":
@@ -278,9 +319,9 @@ def _highlighter(model: str, device: str) -> Highlighter:
 
 def open_folder(path: str | Path, library: str | Path | None) -> Library:
     """Open the library of a folder of images, or a library by its own folder."""
-    folder = home_expanded(Path(path)).absolute()
+    folder = choices.path("path", path).absolute()
     if library is not None:
-        return Library(_existing_folder(folder), as_library(Path(library)))
+        return Library(_existing_folder(folder), as_library(choices.path("library", library)))
     if is_library(folder) or folder.name == LIBRARY_NAME:
         return Library(folder, folder)
     return Library(_existing_folder(folder), folder / LIBRARY_NAME)
@@ -290,21 +331,3 @@ def _existing_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise FolderMissing(folder)
     return folder
-
-
-def _files(files: object) -> Sequence[str | Path]:
-    some = [files] if isinstance(files, str | Path) else files
-    if not isinstance(some, Sequence) or not all(isinstance(file, str | Path) for file in some):
-        raise QueryInvalid(f"like is a path or a list of paths, not {type(files).__name__}: {files!r:.60}")
-    return some
-
-
-def _count(limit: object) -> int:
-    """Read a whole number, numpy's too."""
-    try:
-        count = operator.index(limit)  # type: ignore[arg-type]  # it is what tells
-    except TypeError as error:
-        raise QueryInvalid(f"limit is a whole number, not {type(limit).__name__}: {limit!r:.60}") from error
-    if count < 1:
-        raise QueryInvalid(f"limit is {count}; ask for 1 image at least")
-    return count

@@ -1,15 +1,22 @@
-"""Choices: which images a search may return, as people write them."""
+"""Choices: what callers and people choose, checked; first of all which images a search may return."""
 
+import math
+import numbers
+import operator
 import re
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from indexer.errors import FolderMissing, UsageError
 
 if TYPE_CHECKING:
     from indexer.store.records import Filters
 
+COUNT_MAX = 2**31 - 1  # what every part below can hold
+
+_Checked = TypeVar("_Checked")
 _DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
@@ -41,31 +48,122 @@ def make_filters(
 
     return Filters(
         folder=_folder(folder),
-        after=_date(after),
-        before=_day_before(_date(before)),
-        camera=camera,
-        min_width=min_width,
-        min_height=min_height,
+        after=_date("after", after),
+        before=_day_before(_date("before", before)),
+        camera=optional(text, "camera", camera),
+        min_width=optional(whole_number, "min_width", min_width),
+        min_height=optional(whole_number, "min_height", min_height),
     )
 
 
 def _folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
-    from indexer.paths import home_expanded
-
-    path = home_expanded(Path(folder))
-    if not path.is_dir():
-        raise FolderMissing(path)
-    return path.absolute()
+    named = path("folder", folder)
+    if not named.is_dir():
+        raise FolderMissing(named)
+    return named.absolute()
 
 
-def _date(value: str | date | None) -> date | None:
+def _date(name: str, value: object) -> date | None:
     if isinstance(value, str):
         return parse_date(value)
+    if value is not None and not isinstance(value, date):
+        raise _no("a date", name, value)
     return value.date() if isinstance(value, datetime) else value
 
 
 def _day_before(day: date | None) -> date | None:
     """Turn "before this day" into the store's "on this day or earlier"."""
+    if day == date.min:
+        raise UsageError(f"before is {day}: there are no days before it")
     return None if day is None else day - timedelta(days=1)
+
+
+# -- what a value must be; all raise UsageError ------------------------------------------------------
+
+
+def optional(check: Callable[[str, object], _Checked], name: str, value: object) -> _Checked | None:
+    """Check a value that may be left out."""
+    return None if value is None else check(name, value)
+
+
+def whole_number(name: str, value: object) -> int:
+    """Read a whole number from 0 on, numpy's too."""
+    number = integer(name, value)
+    if not 0 <= number <= COUNT_MAX:
+        raise UsageError(f"{name} is {number}; it lies from 0 to {COUNT_MAX:,}")
+    return number
+
+
+def count(name: str, value: object) -> int:
+    """Read a whole number from 1 on, of any size."""
+    number = integer(name, value)
+    if number < 1:
+        raise UsageError(f"{name} is {number}; the least is 1")
+    return number
+
+
+def integer(name: str, value: object) -> int:
+    """Read a whole number of any size and sign, numpy's too."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # it is what tells
+    except TypeError as error:
+        raise _no("a whole number", name, value) from error
+
+
+def finite(name: str, value: object) -> float:
+    """Read a number, numpy's too; neither infinite nor nan, which passes every comparison."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise _no("a number", name, value)
+    return float(value)
+
+
+def above_zero(name: str, value: object) -> float:
+    """Read a number above 0."""
+    number = finite(name, value)
+    if number <= 0:
+        raise UsageError(f"{name} is {number:g}; it lies above 0")
+    return number
+
+
+def text(name: str, value: object) -> str:
+    """Read a text."""
+    if not isinstance(value, str):
+        raise _no("a str", name, value)
+    return value
+
+
+def texts(name: str, value: object) -> tuple[str, ...]:
+    """Read a text, or several."""
+    some = [value] if isinstance(value, str) else value
+    if not _is_list(some) or not all(isinstance(each, str) for each in some):
+        raise _no("a str or a list of str", name, value)
+    return tuple(some)
+
+
+def path(name: str, value: object) -> Path:
+    """Read a path; ~ is the home folder."""
+    if not isinstance(value, str | Path):
+        raise _no("a path", name, value)
+    if "\0" in str(value):
+        raise UsageError(f"{name} is {str(value)!r:.60}: no path has a zero byte in it")
+    from indexer.paths import home_expanded
+
+    return home_expanded(Path(value))
+
+
+def paths(name: str, value: object) -> tuple[str | Path, ...]:
+    """Read a path, or several, as they are written."""
+    some = [value] if isinstance(value, str | Path) else value
+    if not _is_list(some) or not all(isinstance(each, str | Path) for each in some):
+        raise _no("a path or a list of paths", name, value)
+    return tuple(some)
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview)
+
+
+def _no(kind: str, name: str, value: object) -> UsageError:
+    return UsageError(f"{name} is {kind}, not {type(value).__name__}: {value!r:.60}")

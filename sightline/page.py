@@ -32,7 +32,7 @@ def page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
     figures = [
         _figure(rank, hit, image) for rank, (hit, image) in enumerate(zip(answer, images, strict=True), 1)
     ]
-    found = f"{plural(len(answer), 'image')} of {answer.images:,}"
+    found = f"{plural(len(answer), 'file')} of {answer.files:,}"
     return filled(
         "page.html",
         title=shown(str(answer.query)),

@@ -9,10 +9,11 @@ from indexer.store.files import LIBRARY_NAME, catalog_file, find_library
 VARIABLE = "SIGHTLINE_LIBRARY"
 
 
-def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path) -> Path:
+def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path | None = None) -> Path:
     """Give the library folder: the option's, else the variable's, else the nearest at or above `here`.
 
-    Raises LibraryMissing.
+    here: the current folder when it is left out, which is asked for only if no library is named. Raises
+    LibraryMissing, and FolderMissing when the current folder was deleted.
     """
     named = option or _from_environment(environ)
     if named is not None:
@@ -20,10 +21,19 @@ def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path)
         if not is_library(folder):
             raise LibraryMissing(named)
         return folder
-    found = find_library(here)
+    start = here or current_folder(environ)
+    found = find_library(start)
     if found is None:
-        raise LibraryMissing(here)
+        raise LibraryMissing(start)
     return found
+
+
+def current_folder(environ: Mapping[str, str]) -> Path:
+    """Give the current folder; raises FolderMissing, by the name the shell knows, when it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise FolderMissing(Path(environ.get("PWD", "."))) from error
 
 
 def library_to_write(

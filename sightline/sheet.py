@@ -9,13 +9,12 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from indexer.own_pictures import mark
 from search.rank import RELEVANCE_MIN
 from search.results import Hit, SearchAnswer
 
 from .names import plural, printable
 from .thumbnails import thumbnails
-from .writing import written_whole
+from .writing import write_picture
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Found: TypeAlias = tuple[Hit, Image.Image | None]  # None: it cannot be read
@@ -122,7 +121,7 @@ def _draw_header(draw: ImageDraw.ImageDraw, answer: SearchAnswer, *, shown: int)
     title = printable(str(answer.query))
     font = font_for(34, title)
     draw.text((MARGIN, 40), fitted_text(draw, title, font, room), font=font, fill=INK)
-    below = f"{len(answer.hits)} of {plural(answer.images, 'image')}   {answer.encoder}"
+    below = f"{len(answer.hits):,} of {plural(answer.files, 'file')}   {answer.encoder}"
     if shown < len(answer.hits):
         below += f"   the first {shown} are shown"
     if not answer.hits:
@@ -216,6 +215,5 @@ def fitted_text(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> 
 
 
 def save_sheet(answer: SearchAnswer, file: Path) -> None:
-    """Write the contact sheet; the suffix chooses the format."""
-    with written_whole(file) as beside:
-        contact_sheet(answer).save(beside, exif=mark())
+    """Write the contact sheet; the suffix chooses the format. Raises UsageError as `write_picture` does."""
+    write_picture(contact_sheet(answer), file)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .names import file_size, plural, printable, short
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from indexer.encoders.models import ModelEntry
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 
 PREVIEW_COLUMNS = 40
+# Below these widths a terminal has no room for a table, and for pixels and dates in it.
+TABLE_COLUMNS_MIN, FACTS_COLUMNS_MIN = 50, 80
+NAME_COLUMNS_MIN = 16
 
 
 def remark(text: str) -> None:
@@ -85,19 +89,33 @@ def _table(answer: "SearchAnswer") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     if not answer.hits:
+        return
+    if console.width < TABLE_COLUMNS_MIN:
+        _narrow_lines(answer, console)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("#", justify="right", style="bold")
     table.add_column("score", justify="right")
     table.add_column("relevance", no_wrap=True)
-    table.add_column("image", overflow="fold", ratio=1)
-    table.add_column("pixels", justify="right", no_wrap=True, style="dim")
-    table.add_column("date", no_wrap=True, style="dim")
+    table.add_column("image", overflow="fold", ratio=1, min_width=NAME_COLUMNS_MIN)
+    has_facts = console.width >= FACTS_COLUMNS_MIN
+    if has_facts:
+        table.add_column("pixels", justify="right", no_wrap=True, style="dim")
+        table.add_column("date", no_wrap=True, style="dim")
     for rank, hit in enumerate(answer, 1):
-        pixels = f"{hit.width}×{hit.height}"
-        table.add_row(str(rank), f"{hit.score:.3f}", _bar(hit.relevance), _linked(hit), pixels, _date(hit))
-    Console().print(table)
+        facts = (f"{hit.width}×{hit.height}", _date(hit)) if has_facts else ()
+        table.add_row(str(rank), f"{hit.score:.3f}", _bar(hit.relevance), _linked(hit), *facts)
+    console.print(table)
+
+
+def _narrow_lines(answer: "SearchAnswer", console: "Console") -> None:
+    """Print rank, score and path, which the terminal breaks where it ends."""
+    from rich.text import Text
+
+    for rank, hit in enumerate(answer, 1):
+        console.print(Text.assemble((f"{rank}", "bold"), f" {hit.score:.3f} ", _linked(hit)), soft_wrap=True)
 
 
 def _gallery(answer: "SearchAnswer") -> None:
@@ -137,7 +155,15 @@ def _linked(hit: "Hit") -> "Text":
     from rich.style import Style
     from rich.text import Text
 
-    return Text(printable(short(hit.path, Path.cwd())), style=Style(link=hit.path.as_uri()))
+    return Text(printable(_shortest(hit.path)), style=Style(link=hit.path.as_uri()))
+
+
+def _shortest(path: Path) -> str:
+    """Give a path as it is, or as seen from the current folder, unless that one was deleted."""
+    try:
+        return short(path, Path.cwd())
+    except FileNotFoundError:
+        return str(path)
 
 
 def _date(hit: "Hit") -> str:
@@ -152,8 +178,8 @@ def remarks(answer: "SearchAnswer", notes: Iterable[str] = ()) -> None:
         remark(f"no image fits (of {answer.images:,}): the filters or limits leave none")
     elif answer.nothing_matches:
         remark(
-            f"nothing matches well: the best of {plural(answer.images, 'image')} stands no higher than what "
-            "unrelated queries get; these are the least far"
+            "nothing matches well: the best stands no higher than what unrelated queries get; these are the "
+            "least far"
         )
 
 

@@ -4,6 +4,41 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def write_picture(image: "Image.Image", file: Path) -> None:
+    """Write a picture that the program drew, marked as such; raises UsageError as `check_drawing` does."""
+    from indexer.own_pictures import mark
+
+    check_drawing(file)
+    with written_whole(file) as beside:
+        image.save(beside, exif=mark())
+
+
+def check_drawing(file: Path, option: str = "") -> None:
+    """Refuse a name under which no drawn picture can be written, or would replace what we did not draw.
+
+    Raises UsageError. Commands ask before any work is done; of a link, it is what it points to that counts.
+    """
+    named, target = f"{option} {file}".strip(), Path(os.path.realpath(file))
+    if target.is_dir():
+        raise UsageError(f"{named} is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise UsageError(f"{named}: there is no folder {target.parent}; make it, or name another")
+    if not file.exists():
+        return
+    from indexer.own_pictures import may_be_replaced  # Pillow takes its time
+
+    if not may_be_replaced(file):
+        raise UsageError(
+            f"{named} is a file that sightline did not draw, so it is not replaced; give another name"
+        )
 
 
 def write_whole(file: Path, text: str) -> None:

@@ -1,11 +1,12 @@
 """The contract of an encoder: images and texts to unit vectors of one space."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..records import EncoderCard, Preprocessing, Vectors
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ class Encoder(Protocol):
         ...
 
     def encode_images(self, images: "Sequence[Image.Image]") -> Vectors:
-        """Encode Pillow images of any size and mode; (n, dim) float32 unit rows."""
+        """Encode Pillow images of any size and mode; (n, dim) float32 unit rows. Raises UsageError."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts; over-long ones are cut as the model's tokenizer cuts them; (n, dim) float32."""
+        """Encode texts; over-long ones are cut as the model's tokenizer cuts them; (n, dim) float32.
+
+        Raises UsageError for what is no list of texts.
+        """
         ...
 
 
@@ -50,11 +54,43 @@ def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing
     """Bring Pillow images of any size and mode to one batch of an encoder's input."""
     from ..prepare import prepare
 
+    images = checked_images(images)
     shape = (len(images), preprocessing.height, preprocessing.width, 3)
     batch = np.empty(shape, dtype=np.uint8)
     for row, image in enumerate(images):
         batch[row] = prepare(upright_rgb(image), preprocessing)
     return batch
+
+
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Give the texts to encode; raises UsageError, above all for a lone str: each letter would be a text."""
+    some = _listed(texts, "texts")
+    for text in some:
+        if not isinstance(text, str):
+            raise UsageError(f"a text to encode is a str, not {type(text).__name__}: {text!r:.60}")
+    return some
+
+
+def checked_images(images: "Sequence[Image.Image]") -> "list[Image.Image]":
+    """Give the images to encode; raises UsageError for what is no Pillow image, or one without pixels."""
+    from PIL import Image
+
+    some = _listed(images, "images")
+    for image in some:
+        if not isinstance(image, Image.Image):
+            raise UsageError(
+                f"an image to encode is a Pillow image, not {type(image).__name__}; Image.open reads a file, "
+                "Image.fromarray makes one of an array"
+            )
+        if not all(image.size):
+            raise UsageError(f"an image to encode has no pixels: it is {image.width} x {image.height}")
+    return some
+
+
+def _listed(items: object, what: str) -> list[Any]:
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        raise UsageError(f"{what} to encode come in a list, not as {type(items).__name__}: {items!r:.60}")
+    return list(items)
 
 
 def upright_rgb(image: "Image.Image") -> "Image.Image":

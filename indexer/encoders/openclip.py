@@ -18,7 +18,7 @@ from torch import nn
 
 from ..errors import EncoderError
 from ..records import EncoderCard, Preprocessing, Vectors
-from .base import PixelBatch, prepared_batch, unit_rows
+from .base import PixelBatch, checked_texts, prepared_batch, unit_rows
 from .batching import find_batch_size, in_batches
 from .builtin.network import register_image_network
 from .hub import Notify
@@ -252,6 +252,7 @@ class TorchEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Encode texts; over-long ones are cut."""
+        texts = checked_texts(texts)
         causal = self._texts.tower is not None
         ids = self._tokenizer.trimmed_ids(texts) if causal else self._tokenizer.ids(texts)
         return self._encode(self._texts, ids, TEXT_BATCH_SIZE)

@@ -7,6 +7,7 @@ encoder's card and the rules of its texts). It also keeps what OpenVINO compiled
 import contextlib
 import functools
 import json
+import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from ..errors import EncoderError
 from ..records import EncoderCard, Preprocessing, Vectors
 from ..workers import usable_cores
-from .base import PixelBatch, prepared_batch, unit_rows
+from .base import PixelBatch, checked_images, checked_texts, prepared_batch, unit_rows
 from .cache import whole_folder
 from .quiet import brief, without_modules
 from .tokenizer import TextRules, TextTokenizer
@@ -69,6 +70,22 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
+def check_process() -> None:
+    """Refuse to go on in a fork: OpenVINO's threads stay with the parent, and whoever asks waits for ever."""
+    if _first_process() != os.getpid():
+        raise EncoderError(
+            "this process was forked from one that has run a model, and OpenVINO cannot go on in it; start "
+            "worker processes with 'spawn', as multiprocessing.get_context('spawn') does, or load the model "
+            "after forking only"
+        )
+
+
+@functools.cache
+def _first_process() -> int:
+    """Give the process that first compiled a model; a fork inherits the answer."""
+    return os.getpid()
+
+
 @functools.cache
 def fastest_precision() -> Precision:
     """Tell in what this processor computes fastest."""
@@ -96,6 +113,7 @@ class CompiledTower:
         self, file: Path, *, precision: Precision, keep_compiled: bool = True, streams: int = 1
     ) -> None:
         self._lock = threading.Lock()
+        check_process()
         openvino_core()
         try:
             self._compiled = _compile(file, precision, streams, keep_compiled=keep_compiled)
@@ -105,12 +123,14 @@ class CompiledTower:
 
     def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Run one batch in one stream."""
+        check_process()
         with self._lock:  # the compiled model has a single request of its own
             return np.array(self._compiled(inputs)[0], dtype=np.float32)
 
     def run_all(self, rows: NDArray[Any], *, at_once: int) -> NDArray[np.float32]:
         """Run rows (n, ...) in parts of so many, side by side in all streams; (n, dim), n at least 1."""
         parts: dict[int, NDArray[np.float32]] = {}
+        check_process()
         with self._lock:
             for start in range(0, len(rows), at_once):
                 self._requests.start_async(
@@ -229,6 +249,7 @@ class OpenVinoEncoder:
 
     def encode_images(self, images: "Sequence[Image.Image]") -> Vectors:
         """Encode Pillow images of any size and mode."""
+        images = checked_images(images)
         size, preprocessing = self.batch_size, self._towers.card.preprocessing
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         # While one batch is encoded the next is prepared: a fifth of the time, with the built-in model.
@@ -239,7 +260,8 @@ class OpenVinoEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Encode texts; over-long ones are cut."""
-        return self._encode(self._texts, self._tokenizer.trimmed_ids(texts), TEXTS_AT_ONCE)
+        ids = self._tokenizer.trimmed_ids(checked_texts(texts))
+        return self._encode(self._texts, ids, TEXTS_AT_ONCE)
 
     def _encode(self, tower: CompiledTower, rows: NDArray[Any], at_once: int) -> Vectors:
         if not len(rows):

@@ -42,7 +42,7 @@ Examples:
   sightline index ~/Pictures
   sightline search a dog on the beach
   sightline search ./cat.jpg + snow --without people
-  cd ~/Pictures && sightline search sunset --paths -0 | xargs -0 cp -t /tmp/sunsets
+  mkdir -p /tmp/sunsets; sightline search sunset --paths -0 | xargs -0r cp -t /tmp/sunsets
 
 \b
 Which library: --library PATH, else SIGHTLINE_LIBRARY, else the nearest .sightline
@@ -183,6 +183,11 @@ def main() -> None:
         cli(prog_name="sightline")
     except SystemExit as end:
         _leave(end)
+    except OSError as error:  # of help, which is printed before any command begins
+        failure = _Failure(*_told(error))
+        with suppress(OSError):
+            failure.show()
+        _leave(SystemExit(failure.exit_code))
 
 
 def _mend_streams() -> None:

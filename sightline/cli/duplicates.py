@@ -19,7 +19,7 @@ EPILOG = """\b
 Examples:
   sightline duplicates
   sightline duplicates --html report.html
-  sightline duplicates --level exact --paths -0 | xargs -0 ls -l
+  sightline duplicates --level exact --paths -0 | xargs -0r ls -l
   sightline duplicates --in ~/Pictures/2024 --transforms --json > groups.jsonl
   sightline duplicates --protect ~/Pictures/albums --apply trash
   sightline undo
@@ -75,6 +75,8 @@ def command(
         raise click.UsageError("--json, --csv and --paths exclude each other")
     if (action == "move") != (destination is not None):
         raise click.UsageError("--apply move needs --to FOLDER, and nothing else has a use for it")
+    if yes and action != "delete":
+        raise click.UsageError("--yes answers what --apply delete asks, and nothing else has a use for it")
     _check_deleting(action, yes, level=question["level"])
     place = library_path(library)
 

@@ -94,7 +94,7 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
         with open_library(place) as reader:
             for option in ("protect", "reference"):
                 _check_in_library(reader, option, question[option])
-            _check_folder(reader, question["folder"])
+            check_folder(reader, question["folder"])
             report = find_duplicates(reader, asked, progress=update)
     for line in not_compared(report.unreadable):
         show.remark(line)
@@ -167,8 +167,8 @@ def _holds_images(reader: "LibraryReader", folder: Path) -> bool:
     return any(is_protected(image.path, (folder,)) for images in copies for image in images)
 
 
-def _check_folder(reader: "LibraryReader", folder: Path | None) -> None:
-    """Refuse a misspelt folder before the search; a reference has files of its own, which do not count."""
+def check_folder(reader: "LibraryReader", folder: Path | None) -> None:
+    """Refuse a folder that is misspelt, or that nothing was taken in from; a reference does not count."""
     from search.places import has_images, place_of
 
     if folder is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..writing import check_drawing, write_picture
 from .options import AnyPath, FiniteRange
 
 if TYPE_CHECKING:
@@ -93,21 +94,13 @@ def _check_names(photo: Path, out: Path | None, mask: Path | None) -> None:
         raise click.UsageError(f"--out {out}: its name must end in {', '.join(PICTURE_SUFFIXES)}")
     if mask and mask.suffix.lower() != ".png":
         raise click.UsageError(f"--mask {mask}: its name must end in .png, which keeps every value")
-    for file in filter(None, (out, mask)):
-        _check_place(file)
-        if file.exists() and photo.exists() and file.samefile(photo):
+    for option, file in (("--out", out), ("--mask", mask)):
+        if file and file.exists() and photo.exists() and file.samefile(photo):
             raise click.UsageError(f"{file} is the photo itself; give another name")
+        if file:
+            check_drawing(file, option)
     if out and mask and os.path.realpath(out) == os.path.realpath(mask):
         raise click.UsageError("--out and --mask name the same file; give two names")
-
-
-def _check_place(file: Path) -> None:
-    """Refuse a name under which no file can be; of a link, it is what it points to that is written."""
-    target = Path(os.path.realpath(file))
-    if target.is_dir():
-        raise click.UsageError(f"{file} is a folder; give the name of a file")
-    if not target.parent.is_dir():
-        raise click.UsageError(f"{file}: there is no folder {target.parent}; make it, or name another")
 
 
 def _check_mask_holds(texts: Sequence[str]) -> None:
@@ -139,10 +132,7 @@ def _mask_image(regions: "Regions") -> "Image.Image":
 
 
 def _write(image: "Image.Image", file: Path) -> None:
-    from indexer.own_pictures import mark
-
     from .. import show
-    from ..writing import written_whole
 
-    with show.told_written(file), written_whole(file) as beside:
-        image.save(beside, exif=mark())
+    with show.told_written(file):
+        write_picture(image, file)

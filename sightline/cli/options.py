@@ -11,11 +11,9 @@ import click
 
 from indexer.errors import UsageError
 
-from ..choices import parse_date
+from ..choices import COUNT_MAX, parse_date
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-COUNT_MAX = 2**31 - 1
 
 if TYPE_CHECKING:
     PathType: TypeAlias = click.ParamType[Path]
@@ -125,12 +123,7 @@ def library_option(command: Command) -> Command:
 
 
 def library_path(option: Path | None) -> Path:
-    """Find the library that a reading command means; raises LibraryMissing."""
+    """Find the library that a reading command means; raises LibraryMissing, FolderMissing."""
     from ..places import library_to_read
 
-    return library_to_read(option, os.environ, Path.cwd())
-
-
-def current_folder() -> Path:
-    """Give the current folder."""
-    return Path.cwd()
+    return library_to_read(option, os.environ)

@@ -2,15 +2,12 @@
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from ..writing import check_drawing
+from .finding import check_folder
 from .options import AnyPath, Count, Day, FiniteRange, html_option, library_option, library_path
-
-if TYPE_CHECKING:
-    from indexer.store.reader import LibraryReader
-    from search.query import Query
 
 EPILOG = """\b
 The query:
@@ -28,7 +25,8 @@ Examples:
   sightline search ./cat.jpg + snow --without people
   sightline search "2:old town" night --in ~/Pictures/2023 --after 2023-06 --before 2024
   sightline search --like a.jpg --like b.jpg --limit 50 --html answer.html
-  sightline search sunset --min-relevance 0.5 --paths -0 | xargs -0 cp -t /tmp/sunsets
+  mkdir -p /tmp/sunsets
+  sightline search sunset --min-relevance 0.5 --paths -0 | xargs -0r cp -t /tmp/sunsets
   sightline search "birthday cake" --json | jq -r .path
   sightline search "red umbrella" --parts
   sightline search "red umbrella" --highlight --html hits.html
@@ -36,7 +34,8 @@ Examples:
 \b
 Scores: `score` is the cosine of query and image. `relevance` says how far an image stands above
 what unrelated queries get in this library, 0 to 1. When the best one is below 0.5 the command says
-on stderr that nothing matches well, shows the least far all the same, and exits with 0.
+on stderr that nothing matches well, shows the least far all the same, and exits with 0. What is
+found by --without alone gets 0.5 throughout: nothing is looked for, so none can match or miss.
 --after includes its date, --before does not; images without a camera's date go by the file's.
 """
 
@@ -107,6 +106,8 @@ def command(
         raise click.UsageError("--highlight shows on a page; say where to write it with --html FILE")
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise click.UsageError(f"--sheet {sheet}: its name must end in .png, .jpg or .webp")
+    if sheet:
+        check_drawing(sheet, "--sheet")
     from search.query import parse_query
 
     parsed = parse_query(query, without=without, like=like)
@@ -133,8 +134,6 @@ def command(
     from search.engine import search
 
     with open_library(place) as reader:
-        if sheet:
-            _refuse_pictures(sheet, parsed, reader)
         answer = search(
             reader,
             parsed,
@@ -145,6 +144,8 @@ def command(
             model=model,
             encoding=encoding,
         )
+        if not answer.hits:
+            check_folder(reader, folder)
         notes = reader.warnings
     if parts:
         from search.parts import by_parts
@@ -162,23 +163,6 @@ def command(
     else:
         show.hits(answer, preview=preview)
     show.remarks(answer, notes)
-
-
-def _refuse_pictures(sheet: Path, query: "Query", reader: "LibraryReader") -> None:
-    """Refuse a sheet in the place of a picture: the sheet would replace it."""
-    if not sheet.is_file():
-        return
-    if any(sheet.samefile(part.path) for part in query.examples if part.path):
-        raise click.UsageError(
-            f"--sheet {sheet} is an example picture, not to be replaced; give another name"
-        )
-    from indexer.store.names import absolute, real
-    from search.places import has_images
-
-    if any(has_images(reader, name) for name in (absolute(sheet), real(sheet))):
-        raise click.UsageError(
-            f"--sheet {sheet} is one of the library's images, not to be replaced; give another name"
-        )
 
 
 def _images_ahead(limit: int) -> int:

@@ -22,7 +22,7 @@ def answer_of(scores: list[float], query: str = "dog") -> SearchAnswer:
     for number, score in enumerate(scores):
         hit = make_hit(Path(f"{number}.jpg"), number)
         hits.append(replace(hit, score=score, content_hash=f"{number:064x}"))
-    return SearchAnswer(make_query([query]), tuple(hits), False, len(hits), "builtin", "w", 0.1)
+    return SearchAnswer(make_query([query]), tuple(hits), False, len(hits), len(hits), "builtin", "w", 0.1)
 
 
 def key(number: int) -> bytes:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.store.library import open_library
+from indexer.store.library import open_for_writing, open_library
 from search.places import has_images, place_of
 
-from ..indexer.store.making import make_library
+from ..indexer.store.making import make_card, make_file, make_library, scan
 
 
 @pytest.fixture
@@ -52,3 +52,25 @@ def test_a_folder_without_pictures_keeps_its_name(photos: Path) -> None:
     with open_library(photos / ".sightline") as reader:
         assert not has_images(reader, photos / "empty")
         assert place_of(reader, photos / "link") == photos / "link"
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """Give a folder with a library in root, of which pics leads to the folder real beside it."""
+    root = tmp_path / "root"
+    for number in range(10):
+        (tmp_path / f"real/{number}").mkdir(parents=True)
+    root.mkdir()
+    (root / "pics").symlink_to("../real")
+    with open_for_writing(root / ".sightline", create=True) as writer:
+        files = {make_file(root, f"pics/{number}/{number}.jpg"): f"{number}" for number in range(10)}
+        scan(writer, writer.use_encoder(make_card()), files, root)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("named", "known"), [("real", "pics"), ("real/3", "pics/3"), ("root/b", "pics/3")])
+def test_a_folder_that_the_library_reached_by_a_link_is_found_by_its_other_names(
+    linked: Path, named: str, known: str
+) -> None:
+    (linked / "root/b").symlink_to("../real/3")
+    assert place(linked / "root", linked / named) == linked / "root" / known

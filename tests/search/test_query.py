@@ -1,4 +1,8 @@
+import struct
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +11,9 @@ from hypothesis import strategies as st
 
 from indexer.encoders.base import unit_rows
 from indexer.errors import QueryInvalid
-from search.query import EncodedQuery, Query, QueryPart, make_query, mix, parse_query
+from search.query import EncodedQuery, Query, QueryPart, encode_query, make_query, mix, parse_query
+
+from ..indexer.store.making import make_card
 
 
 def texts(*words: str) -> list[tuple[float, str | None]]:
@@ -171,3 +177,15 @@ def test_a_tiny_library_mixes_by_plain_weights():
 def test_an_example_of_a_user_who_is_none_is_told() -> None:
     with pytest.raises(QueryInvalid, match="no such user as ~nouser"):
         parse_query(["~nouser/cat.jpg"])
+
+
+def test_what_helps_with_an_example_that_is_too_large_is_a_smaller_copy(tmp_path: Path) -> None:
+    image = tmp_path / "huge.png"
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 12_000, 8, 2, 0, 0, 0)
+    header = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    data = struct.pack(">I", 20_000) + b"IDAT" + bytes(20_000)
+    image.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data)
+    encoder: Any = SimpleNamespace(card=make_card())
+    with pytest.raises(QueryInvalid) as raised:
+        encode_query(make_query([], like=[image]), encoder)
+    assert str(raised.value) == f"{image}: 240 MP is over the limit of 200 MP; give a smaller copy of it"

@@ -92,3 +92,9 @@ def test_numbers_are_finite_in_tiny_libraries_and_before_any_background(images: 
 def test_equal_images_do_not_divide_by_nothing():
     library = np.repeat(rows(1, 0), 30, axis=0)
     assert np.isfinite(best_relevance(query_of(library[:1], library, example=True), library, None))
+
+
+def test_what_only_takes_away_is_neither_matched_nor_missed():
+    images = rows(400, 0)
+    encoded = EncodedQuery(rows(2, 1), np.array([-1, -2], np.float32), np.zeros(2, bool), frozenset())
+    assert best_relevance(mix(encoded, images), images, background_of(images, rows(64, 1))) == RELEVANCE_MIN

@@ -26,6 +26,7 @@ def make_answer(paths: Sequence[Path], *, nothing_matches: bool = False, query: 
         hits=tuple(make_hit(path, rank) for rank, path in enumerate(paths)),
         nothing_matches=nothing_matches,
         images=1234,
+        files=1250,
         encoder="builtin",
         weights_hash="of other weights",
         seconds=0.5,

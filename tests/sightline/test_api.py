@@ -1,3 +1,5 @@
+import re
+import shutil
 import threading
 from datetime import date
 from pathlib import Path
@@ -7,7 +9,8 @@ import pytest
 from PIL import Image
 
 import sightline
-from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid
+from indexer import errors
+from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
 
 from .conftest import paint
 
@@ -19,6 +22,20 @@ def test_public_names_are_there():
         assert getattr(sightline, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         sightline.nonsense  # type: ignore[attr-defined]
+
+
+def test_what_public_functions_return_and_raise_is_public():
+    public = [getattr(sightline, name) for name in ("open", "load_encoder", "highlight")]
+    public += [method for name, method in vars(sightline.Library).items() if not name.startswith("_")]
+    raised = {name for method in public for name in _raised(method.__doc__ or "")}
+    assert {"LibraryBusy", "QueryInvalid", "WeightsUnavailable"} <= raised
+    assert raised | {"StoredImage", "LibraryStatus", "VerifyReport"} <= set(sightline.__all__)
+
+
+def _raised(docstring: str) -> list[str]:
+    """Give the errors that a docstring names."""
+    kinds = [name for name, kind in vars(errors).items() if isinstance(kind, type)]
+    return [name for name in re.findall(r"\w+", docstring) if name in kinds]
 
 
 def test_index_then_search(model: Path, tmp_path: Path):
@@ -81,14 +98,14 @@ def test_a_query_needs_something(indexed: Path):
         library.search()
 
 
-@pytest.mark.parametrize("texts", [None, 1, b"dog", ["dog", None]])
+@pytest.mark.parametrize("texts", [None, 1, b"dog", b"", ["dog", None]])
 @pytest.mark.parametrize("name", ["query", "without"])
 def test_queries_that_are_no_texts_are_said(indexed: Path, name: str, texts: object):
     with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match="a str or a list of str"):
         library.search(**{"query": "dog", name: texts})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("files", [None, 1, b"blue.png", [None]])
+@pytest.mark.parametrize("files", [None, 1, b"blue.png", b"", [None]])
 def test_examples_that_are_no_paths_are_said(indexed: Path, files: object):
     with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match="a path or a list of paths"):
         library.search(like=files)  # type: ignore[arg-type]
@@ -139,6 +156,24 @@ def test_changes_are_seen_by_an_open_library(pictures: Path):
         assert library.verify().sound
 
 
+def test_a_library_passes_over_a_folder_that_is_away(pictures: Path, tmp_path: Path):
+    paint(tmp_path / "drive", ["kept.jpg"])
+    with sightline.open(pictures / ".sightline") as library:
+        library.index(tmp_path / "drive")
+        (tmp_path / "drive").rename(tmp_path / "away")
+        heard: list[str] = []
+        assert library.index(on_notice=heard.append).unchanged == 25
+        assert heard[0].startswith(f"{tmp_path / 'drive'}: nothing was found there any more")
+        assert library.status().files == 26
+
+
+def test_what_is_kept_of_removed_images_can_be_forgotten(pictures: Path):
+    with sightline.open(pictures) as library:
+        (pictures / "blue.png").unlink()
+        library.index()
+        assert (library.forget_removed(), library.status().kept) == (1, 0)
+
+
 def test_stopping_keeps_what_is_done(model: Path, tmp_path: Path):
     paint(tmp_path, [f"{number:03}.jpg" for number in range(120)])
     stop = threading.Event()
@@ -179,3 +214,83 @@ def test_texts_that_are_no_texts_are_said(model: Path, texts: object):
 def test_images_that_are_no_images_are_said(model: Path, image: object):
     with pytest.raises(QueryInvalid, match="image"):
         sightline.highlight(image, "dog", model=str(model))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"min_score": "0.1"},
+        {"min_relevance": float("nan")},
+        {"model": 5},
+        {"after": 2024},
+        {"before": date.min},
+        {"camera": 3},
+        {"min_width": 2**64},
+        {"folder": 5},
+    ],
+)
+def test_what_no_choice_of_a_search_can_be_is_said_in_one_line(indexed: Path, asked: dict[str, object]):
+    with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match=next(iter(asked))) as raised:
+        library.search("dog", **asked)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"workers": 0},
+        {"workers": -3},
+        {"batch_size": 0},
+        {"max_megapixels": float("nan")},
+        {"model": 5},
+        {"device": None},
+        {"exclude": b"*.gif"},
+    ],
+)
+def test_what_no_choice_of_a_run_can_be_is_said_before_anything_is_made(
+    tmp_path: Path, asked: dict[str, object]
+):
+    with sightline.open(tmp_path) as library, pytest.raises(UsageError, match=next(iter(asked))):
+        library.index(**asked)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("asked", [{"name": 5}, {"batch_size": 0}, {"device": 1}])
+def test_what_no_encoder_can_be_is_said(asked: dict[str, object]):
+    with pytest.raises(UsageError, match=next(iter(asked))):
+        sightline.load_encoder(**{"name": "builtin", **asked})  # type: ignore[arg-type]
+
+
+def test_a_path_with_a_zero_byte_is_said(indexed: Path):
+    with pytest.raises(QueryInvalid, match="zero byte"):
+        sightline.highlight("a\0b", "dog")
+    with pytest.raises(UsageError, match="zero byte"):
+        sightline.open("a\0b")
+    with sightline.open(indexed) as library, pytest.raises(UsageError, match="zero byte"):
+        library.forget("a\0b")
+
+
+def test_one_pattern_to_leave_out_may_be_given_as_it_is(model: Path, tmp_path: Path):
+    paint(tmp_path, ["one.jpg", "two.png"])
+    with sightline.open(tmp_path) as library:
+        assert library.index(model=str(model), workers=1, exclude="*.png").indexed == 1
+
+
+def test_a_folder_named_by_a_link_is_forgotten(pictures: Path):
+    (pictures / "link").symlink_to("many")
+    with sightline.open(pictures) as library:
+        assert library.forget(pictures / "link") == 20
+
+
+def test_an_open_library_answers_from_the_one_that_was_made_anew(model: Path, tmp_path: Path):
+    names = [f"{number}.jpg" for number in range(80)]  # more than a search looks at once more
+    paint(tmp_path, names)
+    with sightline.open(tmp_path) as library, sightline.open(tmp_path) as other:
+        library.index(model=str(model), workers=1)
+        library.search("dog")
+        shutil.rmtree(tmp_path / ".sightline")
+        with pytest.raises(LibraryMissing):
+            library.search("dog")
+        paint(tmp_path, names[::-1])
+        other.index(model=str(model), workers=1)
+        assert library.search("dog", limit=20).hits == other.search("dog", limit=20).hits

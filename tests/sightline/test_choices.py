@@ -1,6 +1,8 @@
+import re
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.errors import FolderMissing, UsageError
@@ -34,3 +36,27 @@ def test_a_folder_of_a_user_who_is_none_is_said():
 def test_a_missing_folder_is_said(tmp_path: Path):
     with pytest.raises(FolderMissing):
         make_filters(folder=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("folder", 5, "folder is a path, not int: 5"),
+        ("after", 2024, "after is a date, not int: 2024"),
+        ("before", date.min, "before is 0001-01-01"),
+        ("camera", 3, "camera is a str, not int: 3"),
+        ("min_width", "x", "min_width is a whole number, not str: 'x'"),
+        ("min_width", 2**64, "it lies from 0 to 2,147,483,647"),
+        ("min_height", -1, "min_height is -1"),
+        ("min_height", 1.5, "min_height is a whole number, not float"),
+    ],
+)
+def test_what_no_filter_can_be_is_said(name: str, value: object, said: str):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        make_filters(**{name: value})  # type: ignore[arg-type]
+
+
+def test_numpys_numbers_are_numbers():
+    filters = make_filters(min_width=np.int32(640), min_height=np.uint8(3))  # type: ignore[arg-type]
+    assert (filters.min_width, filters.min_height) == (640, 3)
+    assert (type(filters.min_width), type(filters.min_height)) == (int, int)

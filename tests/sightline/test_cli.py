@@ -116,6 +116,7 @@ def test_help_tells_every_exit_code():
         (["index", ".", "--batch-size", "none"], "batch-size"),
         (["completion", "powershell"], "powershell"),
         (["forget"], "PATH"),
+        (["forget", "blue.png", "--removed"], "exclude each other"),
     ],
 )
 def test_wrong_use_is_told_and_ends_with_2(run: Run, indexed: Path, arguments: list[str], said: str):
@@ -345,7 +346,7 @@ def test_no_sheet_takes_the_place_of_the_librarys_image(run: Run, pictures: Path
     for name in ("blue.png", tmp_path / "link.png", tmp_path / "pictures-link" / "blue.png"):
         done = run("search", "dog", "--sheet", name, cwd=pictures)
         assert (done.returncode, (pictures / "blue.png").read_bytes()) == (2, before)
-        assert b"is one of the library's images" in done.stderr
+        assert b"did not draw" in done.stderr
         assert b"give another name" in done.stderr
 
 
@@ -357,7 +358,7 @@ def test_no_sheet_takes_the_place_of_an_example(run: Run, indexed: Path, tmp_pat
     for arguments in (["--like", example], [example]):
         done = run("search", *arguments, "--sheet", tmp_path / "link.png", cwd=indexed)
         assert (done.returncode, example.read_bytes()) == (2, before)
-        assert b"is an example picture" in done.stderr
+        assert b"did not draw" in done.stderr
 
 
 @pytest.mark.parametrize(("option", "name"), [("--sheet", "s.png"), ("--html", "p.html")])
@@ -474,6 +475,17 @@ def test_index_without_folder_takes_the_librarys(run: Run, pictures: Path):
     assert rows(done.stdout)[-1]["removed"] == 1
 
 
+def test_index_without_folder_passes_over_one_that_is_away(run: Run, pictures: Path, tmp_path: Path):
+    paint(tmp_path / "drive", ["kept.jpg"])
+    run("index", tmp_path / "drive", "--library", pictures)
+    (tmp_path / "drive").rename(tmp_path / "away")
+    paint(pictures, ["new.jpg"])
+    done = run("index", cwd=pictures)
+    assert (done.returncode, b"1 image indexed, 25 unchanged" in done.stderr) == (0, True)
+    assert b"drive: nothing was found there any more; its images are kept" in done.stderr
+    assert "kept.jpg" in names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)
+
+
 def test_library_elsewhere_leaves_the_folder_alone(run: Run, model: Path, tmp_path: Path, pictures: Path):
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -546,6 +558,16 @@ def test_forgetting_only_what_is_not_there_ends_with_2(run: Run, pictures: Path)
         "sightline: nothere: not in the library",
         "sightline: neither: not in the library",
     ]
+
+
+def test_what_is_kept_of_removed_pictures_is_named_and_forgotten_at_once(run: Run, pictures: Path):
+    (pictures / "blue.png").unlink()
+    run("index", cwd=pictures)
+    told = run("forget", "blue.png", cwd=pictures).stderr
+    assert told.endswith(b"; to delete what is kept of 1 image without a file: sightline forget --removed\n")
+    done = run("forget", "--removed", cwd=pictures)
+    assert (done.returncode, done.stderr) == (0, b"sightline: 1 image without a file forgotten\n")
+    assert run("forget", "blue.png", cwd=pictures).stderr.endswith(b"not in the library\n")
 
 
 def test_forgetting_some_of_what_is_named_is_done(run: Run, pictures: Path):

@@ -368,3 +368,10 @@ def test_pictures_that_left_the_library_can_be_taken_back(run: Run, mess: Path, 
     photo("coins").save(tmp_path / "stranger.png")
     done = run("not-duplicates", "--again", "coffee.jpg", tmp_path / "stranger.png", cwd=mess)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--apply", "trash"]])
+def test_an_answer_to_what_is_not_asked_is_refused(run: Run, messy: Path, arguments: list[str]):
+    done = run("duplicates", "--yes", *arguments, cwd=messy)
+    assert done.returncode == 2
+    assert b"--yes answers what --apply delete asks" in done.stderr

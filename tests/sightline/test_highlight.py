@@ -90,6 +90,14 @@ def test_maps_that_fit_no_memory_are_refused_before_any_work(model: Path):
         sightline.highlight(Image.new("L", (10_000, 10_000)), ["a"] * 11, model=str(model))
 
 
+def test_what_helps_with_a_photo_that_is_too_large_is_a_smaller_copy(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("indexer.opening.MAX_MEGAPIXELS", 0.001)
+    with pytest.raises(QueryInvalid, match=r"limit of 0\.0010 MP; give a smaller copy of it"):
+        sightline.highlight(photo, "dog")
+
+
 # -- the command -------------------------------------------------------------------------------------
 
 
@@ -123,11 +131,37 @@ def test_a_mask_has_the_upright_size(run: Run, model: Path, photo: Path, tmp_pat
         assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
-def test_replacing_a_file_that_was_named_is_told(run: Run, model: Path, photo: Path, tmp_path: Path):
-    (tmp_path / "out.png").write_bytes(b"old")
-    done = run("highlight", photo, "dog", "--out", tmp_path / "out.png", "--model", model)
-    assert b"replaced" in done.stderr
-    Image.open(tmp_path / "out.png").verify()
+def test_replacing_what_was_drawn_before_is_told(run: Run, model: Path, photo: Path, tmp_path: Path):
+    drawn = tmp_path / "out.png"
+    told = [run("highlight", photo, "dog", "--out", drawn, "--model", model).stderr for _ in range(2)]
+    assert b"wrote" in told[0]
+    assert b"replaced" in told[1]
+    Image.open(drawn).verify()
+
+
+@pytest.mark.parametrize("option", ["--out", "--mask"])
+@pytest.mark.parametrize("content", [b"notes", b"picture"])
+def test_nothing_is_drawn_in_the_place_of_what_we_did_not_draw(
+    run: Run, photo: Path, tmp_path: Path, option: str, content: bytes
+):
+    named = tmp_path / "holiday.png"
+    Image.new("RGB", (9, 9)).save(named)
+    if content == b"notes":
+        named.write_bytes(content)
+    before = named.read_bytes()
+    done = run("highlight", photo, "dog", option, named)
+    assert (done.returncode, done.stdout, named.read_bytes()) == (2, b"", before)
+    assert done.stderr.decode() == (
+        f"sightline: {option} {named} is a file that sightline did not draw, so it is not replaced; "
+        "give another name\n"
+    )
+
+
+def test_an_empty_file_takes_a_drawing(run: Run, model: Path, photo: Path, tmp_path: Path):
+    (tmp_path / "empty.png").touch()
+    done = run("highlight", photo, "dog", "--out", tmp_path / "empty.png", "--model", model)
+    assert done.returncode == 0, done.stderr.decode()
+    Image.open(tmp_path / "empty.png").verify()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +212,8 @@ def test_a_photo_that_cannot_be_read_is_told(run: Run, tmp_path: Path, content: 
 def test_a_photo_over_the_limit_is_told(run: Run, photo: Path):
     done = run("highlight", photo, "dog", "--max-megapixels", "0.001")
     assert done.returncode == 2
-    assert "--max-megapixels" in done.stderr.decode()
+    said = "0.0096 MP is over the limit of 0.0010 MP; raise it with --max-megapixels"
+    assert said in done.stderr.decode()
 
 
 # -- the page of a search ----------------------------------------------------------------------------

@@ -31,3 +31,7 @@ def test_what_is_gone_or_does_not_match_is_said(tmp_path: Path):
     html = page(make_answer([tmp_path / "gone.jpg"], nothing_matches=True))
     assert "cannot be read" in html
     assert "Nothing matches well" in html
+
+
+def test_the_header_counts_files_on_both_sides(tmp_path: Path):
+    assert "4 files of 1,250 · builtin" in page(make_answer(make_images(tmp_path)))

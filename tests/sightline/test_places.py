@@ -76,3 +76,17 @@ def test_a_missing_folder_is_told_first(tmp_path: Path):
 def test_a_library_of_a_user_who_is_none_is_told(tmp_path: Path):
     with pytest.raises(UsageError, match="no such user as ~nouser"):
         library_to_read(None, {"SIGHTLINE_LIBRARY": "~nouser/photos"}, tmp_path)
+
+
+def test_the_current_folder_is_asked_for_only_when_no_library_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    library = make_library(tmp_path)
+
+    def deleted() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", deleted)
+    assert library_to_read(library, {}) == library
+    with pytest.raises(FolderMissing, match="/home/ada/gone: no such folder"):
+        library_to_read(None, {"PWD": "/home/ada/gone"})

@@ -9,6 +9,7 @@ from sightline import sheet as module
 from sightline.sheet import HEIGHT_MAX, WIDTH, contact_sheet, fitted_text, font_for, save_sheet
 
 from .answers import make_answer, make_images
+from .conftest import Run
 
 
 def test_sheet_holds_every_image(tmp_path: Path):
@@ -127,3 +128,22 @@ def test_as_much_of_a_text_stays_as_there_is_room_for(room: int):
     cuts = [text, *(text[: (n + 1) // 2] + "…" + text[len(text) - n // 2 :] for n in range(12, 1, -1))]
     longest = next((cut for cut in cuts if draw.textlength(cut, font=font) <= room), "…")
     assert fitted(text, room)[0] == longest
+
+
+def test_no_sheet_takes_the_place_of_a_picture_whether_the_library_has_it_or_not(
+    run: Run, indexed: Path, tmp_path: Path
+):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (9, 9)).save(photo)
+    before = photo.read_bytes()
+    done = run("search", "dog", "--sheet", photo, cwd=indexed)
+    assert (done.returncode, done.stdout, photo.read_bytes()) == (2, b"", before)
+    assert b"did not draw" in done.stderr
+
+
+@pytest.mark.usefixtures("thumbnails_read")
+def test_the_header_counts_files_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn: list[str] = []
+    monkeypatch.setattr(module, "fitted_text", lambda draw, text, *_: drawn.append(text) or "")
+    contact_sheet(make_answer([tmp_path / "a.jpg", tmp_path / "copy of a.jpg"]))
+    assert drawn[1].startswith("2 of 1,250 files ")

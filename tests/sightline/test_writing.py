@@ -2,8 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from sightline.writing import write_whole, written_whole
+from indexer.errors import UsageError
+from sightline.writing import check_drawing, write_picture, write_whole, written_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path):
@@ -50,3 +52,24 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path):
     with pytest.raises(OSError) as raised:  # any: it is the name that counts
         write_whole(tmp_path / "no" / "page.html", "new")
     assert raised.value.filename == str(tmp_path / "no" / "page.html")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_drawing_takes_the_place_of_a_drawing_and_of_nothing_else(tmp_path: Path, suffix: str):
+    drawn, photo, link = (tmp_path / f"{name}{suffix}" for name in ("drawn", "photo", "link"))
+    image = Image.new("RGB", (9, 9))
+    image.save(photo)
+    link.symlink_to(photo)
+    before = photo.read_bytes()
+    for _ in range(2):
+        write_picture(image, drawn)
+    for named in (photo, link):
+        with pytest.raises(UsageError, match="did not draw"):
+            write_picture(image, named)
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_may_be_drawn_into(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.png")
+    check_drawing(tmp_path / "pipe.png")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from indexer.errors import LibraryMissing
 from indexer.store import connections
 from indexer.store.connections import ReadingConnections
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.opening import Snapshot
 
-from .making import by_numpy, encode, make_file, make_query
+from .making import by_numpy, encode, make_file, make_library, make_query
 
 COUNT = "SELECT count(*) FROM content"
 
@@ -128,3 +129,24 @@ def test_a_connection_that_sees_no_later_commit_is_not_kept(
     with pool.transaction() as connection:
         assert connection.execute(COUNT).fetchone() == (60,)
     assert not is_open(opened)
+
+
+def test_a_library_that_is_gone_answers_no_more(pool: ReadingConnections, library: Path) -> None:
+    with pool.transaction():
+        pass
+    library.rename(library.with_name("elsewhere"))
+    with pytest.raises(LibraryMissing), pool.transaction():
+        pass
+
+
+def test_a_library_that_was_made_anew_answers_at_once(
+    pool: ReadingConnections, opened: list[sqlite3.Connection], library: Path
+) -> None:
+    with pool.transaction():  # idle when the library goes
+        pass
+    with pool.transaction():  # lent when the library goes
+        library.rename(library.with_name("elsewhere"))
+        make_library(library.parent, count=7)
+    with pool.transaction() as connection:
+        assert connection.execute(COUNT).fetchone() == (7,)
+    assert not is_open(opened[0])

@@ -1,0 +1,35 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.encoders.base import checked_images, checked_texts, prepared_batch
+from indexer.errors import UsageError
+from indexer.records import Preprocessing
+
+PREPROCESSING = Preprocessing(8, 8, "squash", "bicubic", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), 0)
+
+
+@pytest.mark.parametrize("texts", ["a cat", b"a cat", 5, None, ["a cat", 5]])
+def test_one_text_is_no_list_of_texts(texts: object) -> None:
+    with pytest.raises(UsageError, match="to encode"):
+        checked_texts(texts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "images", ["x.jpg", ["x.jpg"], [np.zeros((9, 9, 3), np.uint8)], [Image.new("RGB", (0, 5))], None]
+)
+@pytest.mark.parametrize(
+    "take", [checked_images, lambda images: prepared_batch(images, PREPROCESSING)], ids=["list", "batch"]
+)
+def test_what_is_no_image_is_said(images: object, take: Callable[[object], object]) -> None:
+    with pytest.raises(UsageError, match="to encode"):
+        take(images)
+
+
+def test_any_row_of_texts_and_images_is_taken() -> None:
+    image = Image.new("L", (9, 9))
+    assert checked_texts(np.array(["a cat", "a dog"])) == ["a cat", "a dog"]  # type: ignore[arg-type]
+    assert checked_images((image,)) == [image]
+    assert prepared_batch([image] * 2, PREPROCESSING).shape == (2, 8, 8, 3)
