@@ -11,6 +11,7 @@ from .aligning import Aligned, Cells, Mask, Pixels, as_pixels
 from .altering import altered_side
 from .overlay import Grey
 
+SIDE_MIN = 300  # pixels; in smaller pictures the letters of a label are as thick as things
 CELLS_MIN = 3  # that touch each other, or compression may have done it
 DIFFERENCE_MIN = 20.0  # grey levels, after tones are matched
 STROKE_WIDTH = 0.75  # of a cell; what is thicker is no stroke
@@ -28,7 +29,7 @@ def shows_another_thing(aligned: Aligned, toned: Grey, other: Grey, changed: Cel
     (rows, columns), the cells that differ.
     """
     spot = _largest_spot(changed)
-    if spot.sum() < CELLS_MIN:
+    if spot.sum() < CELLS_MIN or max(aligned.one.shape) < SIDE_MIN:
         return False
     side, shape = aligned.cell_side, aligned.one.shape
     inside = as_pixels(spot, side, shape)
