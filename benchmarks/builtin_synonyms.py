@@ -6,7 +6,7 @@ stand? The list was written without looking at any model's answers. Chance for t
     python benchmarks/builtin_synonyms.py [MODEL ...]
 """
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -39,7 +39,11 @@ def ranks(model: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
 
 def main() -> None:
     """Print the share found and the words that were not."""
-    for model in sys.argv[1:] or ["builtin"]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", default=["builtin"])
+    for model in parser.parse_args().models:
         found = ranks(model)
         print(f"{model}: first {np.mean(found == 1):.0%}, among the first three {np.mean(found <= 3):.0%}")
         print(

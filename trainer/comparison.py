@@ -109,7 +109,7 @@ def compare(
     unreadable += dict.fromkeys(found for model in models for found in model.untaught)
     progress("intervals", 0, 0)
     figures = _figures(models, draw_images(len(readable), seed=choices.seed))
-    notes = tuple(_notes(asked, len(readable), choices))
+    notes = tuple(_notes(asked, len(readable)))
     return Comparison(
         readable, asked.captions, asked.classes, tuple(models), figures, tuple(unreadable), notes
     )
@@ -281,7 +281,7 @@ def _best(resampled: Sequence[Resampled], *, is_rank: bool) -> int | None:
     return best if clear else None
 
 
-def _notes(asked: _Asked, images: int, choices: Choices) -> "list[str]":
+def _notes(asked: _Asked, images: int) -> "list[str]":
     notes = []
     if images < TELLING_IMAGES:
         notes.append(

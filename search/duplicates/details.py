@@ -18,7 +18,7 @@ from .aligning import Aligned, Cells, Pixels, align, best_match
 from .altering import altered_side
 from .overlay import Affine, Grey, over_cells
 from .things import shows_another_thing
-from .writing import SAME_WRITING_MIN, is_rewritten
+from .writing import SAME_WRITING_MIN, is_rewritten, may_be_page
 
 CELLS_MIN = 16  # that both show, or nothing can be said
 BLUR = 1.5  # pixels: compression, noise and a little misfit vanish
@@ -79,7 +79,8 @@ class _Comparison:
     @property
     def finding(self) -> Finding:
         share = float(self.changed.sum() / self.aligned.common.sum())
-        if not share and not (self.likeness < SAME_WRITING_MIN).any():
+        alike = not share and not (self.likeness < SAME_WRITING_MIN).any()
+        if alike and not may_be_page(self.aligned.one):
             return Finding.SAME
         if is_rewritten(self.aligned, self.likeness, self.changed):
             return Finding.OTHER

@@ -10,6 +10,7 @@ from pathlib import Path
 from indexer.errors import FolderMissing, UsageError
 from indexer.store.files import LIBRARY_NAME, catalog_file
 from indexer.store.library import open_library
+from indexer.store.names import absolute
 
 SHOWN_MAX = 200  # characters of a line that is no file name
 
@@ -40,7 +41,7 @@ def read_side(place: Path) -> Side:
     A library is its .sightline folder, and stands for the files it holds. A list has one path a line, or
     paths ended by zero bytes; relative ones count from the list's folder.
     """
-    place = _absolute(place)
+    place = absolute(place)
     if os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
         is_library = place.name == LIBRARY_NAME or catalog_file(place).exists()
         return _library(place) if is_library else Side(place, (place.resolve(),), None)
@@ -61,7 +62,7 @@ def _list(place: Path) -> Side:
     content = place.read_bytes().removeprefix(codecs.BOM_UTF8)  # which editors on Windows write
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
     names = [os.fsdecode(line) for line in lines if line.strip()]
-    named = {_absolute(place.parent / name): name for name in names}
+    named = {absolute(place.parent / name): name for name in names}
     there = [path for path, name in named.items() if _is_there(path, name, place)]
     files = frozenset(map(_as_indexed, there))
     if not files:
@@ -85,10 +86,6 @@ def _is_there(path: Path, name: str, source: Path) -> bool:
 def _as_indexed(file: Path) -> Path:
     """Give the path that indexing finds a file by: its folder's own, where a link leads to that."""
     return file.parent.resolve() / file.name
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  # keeps links
 
 
 def _outermost(folders: set[Path]) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .aligning import Aligned, Cells, Pixels
+from .aligning import Aligned, Cells, Pixels, best_match
 from .overlay import Grey, over_cells
 
 GROUND_SPAN = 84  # pixels around a point whose median is its ground
@@ -24,6 +24,14 @@ REWRITTEN_CELLS = 2  # with as many, something else is written
 REWRITTEN_SHARE_MIN = 0.25  # of what has changed
 MISSING_MIN = 0.2  # of the strokes of each are not in the other
 PAGE_MIN = 0.6  # of the cells have one ground, or it is no page
+EVEN_MIN = 0.4  # of the pixels have one tone, or it cannot be one
+LETTER_SIDE = 12  # pixels: about a letter of the print of a page
+LETTER_SPREAD = 20.0  # grey levels of a cell that has strokes
+LETTER_SHIFT = 2  # pixels that a letter may lie off
+LETTERS_MIN = 100
+# By what a letter may fit worse than 98 of 100 do. Pages saved at 10, scaled to .35, blurred or noisy keep to
+# 2.5 times that; a digit written anew on a page of the same size is off by ten times that.
+ODD_FACTOR, ODD_MIN = 4.0, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,52 @@ def is_rewritten(aligned: Aligned, likeness: NDArray[np.float32], changed: Cells
     one, other = (_strokes(picture, aligned.cell_side) for picture in (aligned.one, aligned.other))
     if _is_page(one, aligned.common):
         inner = changed[1:-1, 1:-1]  # at the edge a turned page shows its corners
-        return int(inner.sum()) >= REWRITTEN_CELLS
+        return int(inner.sum()) >= REWRITTEN_CELLS or _has_odd_letter(aligned)
     same_ground = np.abs(one.ground - other.ground) <= GROUND_APART_MAX
     both = aligned.common & one.is_written & other.is_written & same_ground
     both &= np.minimum(one.missing_in(other), other.missing_in(one)) >= MISSING_MIN
     rewritten = int((likeness[both] < SAME_WRITING_MIN).sum())
     return bool(rewritten >= max(REWRITTEN_CELLS, REWRITTEN_SHARE_MIN * changed.sum()))
+
+
+def may_be_page(picture: Pixels) -> bool:
+    """Tell quickly whether a picture could be mostly one ground with something on it."""
+    counts = np.bincount(picture.ravel(), minlength=256)
+    return (
+        float(np.convolve(counts, np.ones(2 * int(GROUND_SPREAD)), "same").max()) >= EVEN_MIN * picture.size
+    )
+
+
+def _has_odd_letter(aligned: Aligned) -> bool:
+    """Tell whether some letter fits far worse than the others do: one digit may be all that is not the same.
+
+    How well letters fit depends on how a copy was scaled and compressed, and is alike all over a page.
+    """
+    fits = _letter_fits(*(_softened(picture) for picture in (aligned.one, aligned.other)))
+    if len(fits) < LETTERS_MIN:
+        return False
+    usual = 1 - float(np.quantile(fits, 0.02))
+    return 1 - float(fits.min()) > ODD_FACTOR * usual + ODD_MIN
+
+
+def _softened(picture: Pixels) -> Grey:
+    return np.asarray(cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0), np.float32)
+
+
+def _letter_fits(one: Grey, other: Grey) -> Grey:
+    """Give how well small cells with strokes on them correlate, where they fit best; (n,)."""
+    side = LETTER_SIDE
+    spreads = [
+        np.sqrt(np.maximum(over_cells(p * p, side) - over_cells(p, side) ** 2, 0)) for p in (one, other)
+    ]
+    written = np.maximum(*spreads) >= LETTER_SPREAD
+    fits = []
+    for row, column in np.argwhere(written[1:-1, 1:-1]) + 1:
+        top, left = int(row) * side, int(column) * side
+        piece = other[top : top + side, left : left + side]
+        shows = spreads[1][row, column] >= LETTER_SPREAD / 4
+        fits.append(best_match(one, piece, left, top, LETTER_SHIFT)[0] if shows else 0.0)
+    return np.array(fits, np.float32)
 
 
 def _is_page(strokes: "_Strokes", common: Cells) -> bool:

@@ -11,13 +11,20 @@ from sightline.choices import make_filters, parse_date
 
 @pytest.mark.parametrize(
     ("text", "day"),
-    [("2024", date(2024, 1, 1)), ("2024-05", date(2024, 5, 1)), ("2024-5-7", date(2024, 5, 7))],
+    [
+        ("1800", date(1800, 1, 1)),
+        ("2024", date(2024, 1, 1)),
+        ("2024-05", date(2024, 5, 1)),
+        ("2024-5-7", date(2024, 5, 7)),
+    ],
 )
 def test_a_date_is_the_first_day_it_names(text: str, day: date):
     assert parse_date(text) == day
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2024-13", "2024-02-30", "24-01-01", "0000", "2024/05"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2024-13", "2024-02-30", "24-01-01", "1799", "3000", "2024/05"]
+)
 def test_what_is_no_date_is_said(text: str):
     with pytest.raises(UsageError, match="is no date"):
         parse_date(text)

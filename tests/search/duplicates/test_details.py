@@ -118,6 +118,26 @@ def test_a_form_with_something_else_written_is_another(other: dict[str, str], qu
     assert compare_details(filled, recompressed(form(**other), quality), WHOLE).finding is Finding.OTHER
 
 
+def receipt(total: str) -> Image.Image:
+    page = Image.new("RGB", (1000, 1400), (250, 250, 248))
+    draw, chance = ImageDraw.Draw(page), np.random.default_rng(3)
+    for row in range(40):
+        words = "".join(chance.choice(list("abcdefghij  klmnop"), 40))
+        text = f"TOTAL DUE {total} {words[:20]}" if row == 20 else words
+        draw.text((80, 60 + row * 32), text, fill=(20, 20, 20), font_size=24)
+    return page
+
+
+def test_pages_that_differ_in_one_digit_are_not_the_same() -> None:
+    one, other = (recompressed(receipt(total), 85) for total in ("184.50", "134.50"))
+    assert compare_details(one, other, WHOLE).finding is Finding.OTHER
+
+
+@pytest.mark.parametrize("edit", COPIES)
+def test_a_copy_of_a_page_is_the_same_page(edit: str) -> None:
+    assert compare_details(receipt("184.50"), COPIES[edit](receipt("184.50")), WHOLE).finding is Finding.SAME
+
+
 def test_a_thumbnail_too_small_to_show_anything_is_not_judged() -> None:
     assert (
         compare_details(photo("coffee"), photo("coffee").resize((24, 16)), WHOLE).finding is Finding.UNKNOWN

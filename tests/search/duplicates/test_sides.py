@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import FolderMissing, UsageError
+from indexer.pipeline import IndexSettings, index_folders
 from search.duplicates.sides import read_side
+
+from .photos import photo
 
 
 @pytest.fixture
@@ -25,6 +28,21 @@ def test_a_list_holds_its_files_by_paths_relative_to_it(folder: Path) -> None:
     side = read_side(folder / "list.txt")
     assert side.files == {folder / "a.jpg", folder / "sub/b.jpg"}
     assert side.folders == (folder,)
+
+
+def test_a_list_holds_nothing_else(folder: Path) -> None:
+    (folder / "list.txt").write_text("a.jpg\n")
+    side = read_side(folder / "list.txt")
+    assert [side.holds(folder / name) for name in ("a.jpg", "sub/b.jpg")] == [True, False]
+
+
+@pytest.mark.parametrize("name", [".sightline", "photos.library"])
+def test_a_library_by_any_name_stands_for_the_files_it_holds(name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    photo("coffee", 100).save(tmp_path / "in/a.png")
+    index_folders(tmp_path / name, [tmp_path / "in"], IndexSettings(model="builtin", workers=1))
+    (tmp_path / "in/new.png").touch()
+    assert read_side(tmp_path / name).files == {tmp_path / "in/a.png"}
 
 
 def test_a_file_that_is_listed_twice_is_not_missing(folder: Path) -> None:
