@@ -20,9 +20,15 @@ LOSSLESS: Final = frozenset({"PNG", "BMP", "TIFF", "PPM"})  # as they are nearly
 
 _EXIF_WORDS: Final = {0x010E: "description", 0x9C9B: "title", 0x9C9C: "description", 0x9C9E: "keywords"}
 _EXIF_RATING: Final = 0x4746
+# What cameras and scanners write into every picture by themselves.
+_CAMERAS_WORDS: Final = frozenset(
+    ("OLYMPUS DIGITAL CAMERA", "SONY DSC", "DCIM", "KODAK DIGITAL STILL CAMERA", "MINOLTA DIGITAL CAMERA",
+     "KONICA MINOLTA DIGITAL CAMERA", "SAMSUNG CAMERA PICTURES", "DIGITAL CAMERA", "EXIF_JPEG_PICTURE")
+)  # fmt: skip
 _IPTC_WORDS: Final = {(2, 5): "title", (2, 25): "keywords", (2, 120): "description"}
 _XMP_WORDS: Final = re.compile(
-    rb"<dc:(?:(title)|(description)|(subject))\b|\bxmp:(Rating)\b|<mwg-rs:(Regions)\b", re.IGNORECASE
+    rb"<dc:(?:(title)|(description)|(subject))\b|\bxmp:(Rating)(?:\s*=\s*.|>)\s*[1-5]|<mwg-rs:(Regions)\b",
+    re.IGNORECASE,
 )
 _XMP_NAMES: Final = ("title", "description", "keywords", "rating", "people")
 
@@ -62,7 +68,8 @@ def read_channels(path: Path) -> Channels:
 def read_beside(path: Path) -> Beside:
     """Read what a file tells, without its pixels; raises Undecodable, also for RAW."""
     with opened_unread(path) as (opened, kind):
-        exif = exif_of(opened)
+        # PNG's own way decodes the picture to look behind it.
+        exif = Image.Image.getexif(opened) if kind == "PNG" else exif_of(opened)
         details: dict[int, Any] = {}
         with suppress(Exception):  # hostile data raises a dozen kinds
             details = exif.get_ifd(ExifTags.IFD.Exif)
@@ -87,7 +94,9 @@ def _exif_words(exif: Image.Exif, details: dict[int, Any]) -> list[str]:
 def _has_words(value: object) -> bool:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "ignore")
-    return isinstance(value, str) and any(character.isalnum() for character in value)
+    if not isinstance(value, str) or value.strip(" \0").upper() in _CAMERAS_WORDS:
+        return False
+    return any(character.isalnum() for character in value)
 
 
 def _iptc_words(opened: ImageFile.ImageFile) -> list[str]:

@@ -2,7 +2,7 @@
 
 What was blurred or blotted out does not go with what lies around it: it has fewer strokes, or another tone.
 What was written on a picture has more strokes than what is below. Of 960 pairs of a photo and one that was
-written on, labelled, blurred in places or cut off 703 are told rightly, 107 wrongly, and 150 are not told.
+written on, labelled, blurred in places or cut off 707 are told rightly, 94 wrongly, and 159 are not told.
 """
 
 import cv2
@@ -24,19 +24,31 @@ def altered_side(one: Pixels, other: Pixels, changed: Cells, cell_side: int) -> 
 
     one, other: (height, width) uint8, aligned; changed: (rows, columns), the cells in which they differ.
     """
-    if changed.sum() < CELLS_MIN:
-        return None
-    around = cv2.dilate(changed.astype(np.uint8), np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)) > 0
-    inside, ring = (as_pixels(cells, cell_side, one.shape) for cells in (changed, around & ~changed))
-    if not ring.any():
-        return None
-    first, second = (_oddness(picture, inside, ring) for picture in (one, other))
-    if abs(first - second) >= ODDER_MIN:
-        return 0 if first > second else 1
-    first, second = (_strokes(picture, inside) for picture in (one, other))
+    odder = odder_side(one, other, changed, cell_side)
+    inside, ring = _inside_and_ring(changed, cell_side, one.shape)
+    if odder is not None or changed.sum() < CELLS_MIN or not ring.any():
+        return odder
+    # More than around it, or the one is but the sharper picture.
+    first, second = (_strokes(picture, inside) / _strokes(picture, ring) for picture in (one, other))
     if max(first, second) >= MORE_STROKES * min(first, second):
         return 0 if first > second else 1
     return None
+
+
+def odder_side(one: Pixels, other: Pixels, changed: Cells, cell_side: int) -> int | None:
+    """Tell in which of the two (0, 1) what is changed goes less with what lies around it, if in one."""
+    inside, ring = _inside_and_ring(changed, cell_side, one.shape)
+    if changed.sum() < CELLS_MIN or not ring.any():
+        return None
+    first, second = (_oddness(picture, inside, ring) for picture in (one, other))
+    if abs(first - second) < ODDER_MIN:
+        return None
+    return 0 if first > second else 1
+
+
+def _inside_and_ring(changed: Cells, cell_side: int, shape: tuple[int, ...]) -> tuple[Mask, Mask]:
+    around = cv2.dilate(changed.astype(np.uint8), np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)) > 0
+    return as_pixels(changed, cell_side, shape), as_pixels(around & ~changed, cell_side, shape)
 
 
 def _oddness(picture: Pixels, inside: Mask, ring: Mask) -> float:

@@ -310,9 +310,11 @@ class _Grouper:
         best = self._question.keep is Keep.BEST
         found = self._memory.judged[frozenset((keeper, other))]
         one, two = self._first_copy[keeper], self._first_copy[other]
+        if found is None or found.level.rank > level.rank:
+            return False
         if may_be_given_up(found, one, two, level, best=best):
             return True
-        rather = found is not None and is_kept_rather(found, two, one, best=best)
+        rather = is_kept_rather(found, two, one, best=best)
         if rather and may_be_given_up(found, two, one, level, best=best):
             self._outranked.setdefault(keeper, other)
         return False

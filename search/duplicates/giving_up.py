@@ -2,13 +2,14 @@
 
 from indexer.store.records import StoredImage
 
-from .keeping import NEGATIVE, has_few_colours
+from .keeping import NEGATIVE, has_few_colours, worth
 from .lacking import has_more_channels, tells_more
 from .records import DuplicatePair, Evidence, Level
-from .sharpness import is_poor_source
+from .sharpness import is_better_source, is_poor_source
 
 GIVEN_UP_COVERED_MIN = 0.9  # of a picture that the kept one must show, or something would be lost with it
 MORE_PIXELS = 1.05  # times as many are a loss
+BYTES_MORE = 1.5  # times as many are a loss, but for a keeper that comes from a camera
 KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they are different pictures
 
 
@@ -70,9 +71,26 @@ def _has_more(level: Level, given_up: Evidence, other: StoredImage, keeper: Stor
     """Tell whether the other has colours, fine detail or channels that the keeper lacks."""
     if level is Level.NEAR:
         fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
-        if fewer_colours or is_poor_source(keeper, other):
+        if fewer_colours or is_poor_source(keeper, other) or _is_worth_its_words_alone(keeper, other):
             return True
     return has_more_channels(other, keeper)  # two of the same eight bits may come of more
+
+
+def _is_worth_its_words_alone(keeper: StoredImage, other: StoredImage) -> bool:
+    """Tell whether the keeper would stay for what it tells, and is coded clearly worse: then both stay.
+
+    What comes from a camera may have far fewer bytes: the other was saved anew from it.
+    """
+    if keeper.format == NEGATIVE or not tells_more(keeper, other):
+        return False
+    if keeper.width * keeper.height != other.width * other.height:
+        return False
+    far_fewer = not _is_from_camera(keeper) and worth(other) > BYTES_MORE * worth(keeper)
+    return far_fewer or is_better_source(other, keeper)
+
+
+def _is_from_camera(image: StoredImage) -> bool:
+    return image.taken_at is not None and image.camera is not None
 
 
 def _shows_more(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:

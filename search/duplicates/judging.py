@@ -278,7 +278,8 @@ def _taken_apart(one: StoredImage, other: StoredImage) -> bool:
     if one.taken_at != other.taken_at:
         return True
     first, second = (beside(image).subsecond for image in (one, other))
-    return bool(first and second and first != second)
+    digits = max(len(first), len(second))  # of a fraction, which may be written with more or fewer
+    return bool(first and second and first.ljust(digits, "0") != second.ljust(digits, "0"))
 
 
 def _seconds_apart(one: StoredImage, other: StoredImage) -> float:

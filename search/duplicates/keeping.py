@@ -114,8 +114,14 @@ def has_few_colours(image: StoredImage) -> bool:
         return False
 
 
-def _is_lossless(image: StoredImage) -> bool:
+def is_lossless(image: StoredImage) -> bool:
+    """Tell whether a picture is coded without a loss; it may have been made of one that was not."""
     return image.format in LOSSLESS or (image.format in SOMETIMES_LOSSLESS and beside(image).lossless)
+
+
+def worth(image: StoredImage) -> float:
+    """Give the size in bytes of JPEG that say the same."""
+    return image.size * BYTES_WORTH.get(image.format, 1.0)
 
 
 def _question(image: StoredImage, keep: Keep) -> tuple[Any, ...]:
@@ -139,8 +145,8 @@ def _best(image: StoredImage) -> tuple[Any, ...]:
     return (
         image.format != NEGATIVE,
         -pixels,
-        (not _is_lossless(image)) + (image.format in FEW_COLOURS),
-        -image.size * BYTES_WORTH.get(image.format, 1.0) / max(pixels, 1),
+        (not is_lossless(image)) + (image.format in FEW_COLOURS),
+        -worth(image) / max(pixels, 1),
         -sum(fact is not None for fact in facts) - has_sidecar(image.path),
         image.mtime_ns,
         len(str(image.path)),

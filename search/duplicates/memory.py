@@ -17,7 +17,7 @@ from .judging import Pair, pair_at
 from .records import DuplicatePair, Evidence, Level
 from .spool import blocks, gather
 
-SCOPES = "10: "  # begins the scopes of this program; count up when candidates or judgement change
+SCOPES = "11: "  # begins the scopes of this program; count up when candidates or judgement change
 RECALLED_AT_ONCE = 100_000
 
 

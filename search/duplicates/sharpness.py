@@ -1,4 +1,4 @@
-"""Sharpness: whether a lossless file was made of a worse copy than the compressed file beside it.
+"""Sharpness: whether of two pictures of one size one was made of a worse copy than the other.
 
 Compression takes fine detail away, and saving the result as PNG does not bring it back. Measured over 40
 photos: the detail of a JPEG is at most 1.06 times that of the original that it was made of, and at least 1.05
@@ -16,17 +16,31 @@ from indexer.beside import LOSSLESS
 from indexer.opening import Undecodable, open_upright
 from indexer.store.records import StoredImage
 
+from .keeping import is_lossless, worth
+
 MORE_DETAIL = 1.1  # times as much cannot come of compressing the other
 
 
 def is_poor_source(keeper: StoredImage, other: StoredImage) -> bool:
     """Tell whether a lossless file shows less than a compressed one of its size."""
-    if keeper.format not in LOSSLESS or other.format in LOSSLESS:
-        return False
-    if sorted((keeper.width, keeper.height)) != sorted((other.width, other.height)):
+    return keeper.format in LOSSLESS and other.format not in LOSSLESS and _shows_more(other, keeper)
+
+
+def is_better_source(other: StoredImage, keeper: StoredImage) -> bool:
+    """Tell whether the other of two pictures of one size shows more, or lost nothing where the keeper did.
+
+    Detail alone does not say so: a noisy copy has more of it than its original.
+    """
+    if is_lossless(other) and not is_lossless(keeper):
+        return not _shows_more(keeper, other)
+    return worth(keeper) < worth(other) and _shows_more(other, keeper)
+
+
+def _shows_more(one: StoredImage, other: StoredImage) -> bool:
+    if sorted((one.width, one.height)) != sorted((other.width, other.height)):
         return False
     try:
-        return _detail(other.path, other.mtime_ns) > MORE_DETAIL * _detail(keeper.path, keeper.mtime_ns)
+        return _detail(one.path, one.mtime_ns) > MORE_DETAIL * _detail(other.path, other.mtime_ns)
     except (Undecodable, OSError):  # who acts on it finds out
         return False
 

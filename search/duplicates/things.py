@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .aligning import Aligned, Cells, Mask, Pixels, as_pixels
-from .altering import altered_side
+from .altering import odder_side
 from .overlay import Grey
 
 SIDE_MIN = 300  # pixels; in smaller pictures the letters of a label are as thick as things
@@ -36,8 +36,8 @@ def shows_another_thing(aligned: Aligned, toned: Grey, other: Grey, changed: Cel
     if not _is_solid(np.abs(toned - other), inside, side):
         return False
     ring = as_pixels(_grown(spot, 2) & ~_grown(spot, 1) & ~changed, side, shape)
-    altered = altered_side(aligned.one, aligned.other, spot, side)
-    pictures = (aligned.one, aligned.other) if altered is None else ((aligned.one, aligned.other)[altered],)
+    odder = odder_side(aligned.one, aligned.other, spot, side)
+    pictures = (aligned.one, aligned.other) if odder is None else ((aligned.one, aligned.other)[odder],)
     return not any(_is_label(picture, inside, ring) for picture in pictures)
 
 

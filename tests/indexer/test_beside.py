@@ -6,7 +6,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from indexer.beside import Channels, read_channels
+from indexer.beside import Channels, read_beside, read_channels
 from indexer.opening import Undecodable
 from tests.search.duplicates.photos import cut_out, photo
 
@@ -61,3 +61,20 @@ def test_what_is_no_image_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("no image")
     with pytest.raises(Undecodable, match="not an image"):
         read_channels(tmp_path / "x.png")
+
+
+RATED = b'<x:xmpmeta><rdf:Description xmp:Rating="%d"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize(("stars", "words"), [(0, frozenset()), (4, frozenset({"rating"}))])
+def test_no_stars_are_no_rating(stars: int, words: frozenset[str], tmp_path: Path) -> None:
+    photo("coffee", 64).save(tmp_path / "x.jpg", xmp=RATED % stars)
+    assert read_beside(tmp_path / "x.jpg").words == words
+
+
+def test_what_stands_beside_a_png_is_read_without_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("coffee", 64).save(tmp_path / "x.png")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
+    assert read_beside(tmp_path / "x.png").lossless

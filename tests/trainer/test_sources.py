@@ -81,6 +81,11 @@ def test_a_column_of_file_numbers_is_no_caption_for_its_name(tmp_path: Path, ima
     assert captions(read_examples(path).examples) == {images[0].name: ("a dog",)}
 
 
+def test_a_caption_of_a_little_picture_is_a_caption(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,caption,source\n{images[0]},🐶,web page\n")
+    assert captions(read_examples(path).examples) == {images[0].name: ("🐶",)}
+
+
 def test_a_column_of_class_numbers_is_taken_for_its_name(tmp_path: Path, images: list[Path]) -> None:
     path = table(tmp_path, "pairs.csv", f"image,label,split\n{images[0]},7,train\n")
     assert [example.label for example in read_examples(path).examples] == ["7"]
@@ -175,6 +180,12 @@ def test_quotes_after_a_backslash_are_read_and_told(tmp_path: Path, images: list
     reading = read_examples(path)
     assert [example.captions[0] for example in reading.examples] == ['a "big" dog, "red"', "a cow", r"a\b"]
     assert 'quotes within a caption are written \\" in it, and read so' in reading.notes
+
+
+def test_a_cell_may_end_in_a_backslash(tmp_path: Path, images: list[Path]) -> None:
+    rows = f'{images[0]},"ends with backslash\\"\n{images[1]},"a big cat"\n'
+    reading = read_examples(table(tmp_path, "pairs.csv", f"image,caption\n{rows}"))
+    assert [example.captions[0] for example in reading.examples] == ["ends with backslash\\", "a big cat"]
 
 
 def test_a_backslash_beside_doubled_quotes_is_a_part_of_the_caption(

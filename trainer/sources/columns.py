@@ -79,10 +79,12 @@ def _image_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 
 
 def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
-    """Take a column of a usual name, unless it is empty or without words (IMG_0012); else the wordiest."""
+    """Take a column of a usual name, unless it is empty or holds bare codes (IMG_0012); else the wordiest."""
     texts = {name: _texts([row.get(name) for row in sample]) for name in names}
     filled = [name for name in names if texts[name]]
-    worded = [name for name in filled if any(map(says_something, texts[name]))]
+    worded = [
+        name for name in filled if any(says_something(text) or not text.isascii() for text in texts[name])
+    ]
     return (
         _by_name(worded, CAPTION_NAMES)
         or _by_name(filled, LABEL_NAMES)
@@ -90,6 +92,10 @@ def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
         or _by_name(names, CAPTION_NAMES)
         or _by_name(names, LABEL_NAMES)
     )
+
+
+def _says_something(text: str) -> bool:
+    return says_something(text) or not text.isascii()  # a picture may be worth the word
 
 
 def _share(name: str, sample: Sequence[Row]) -> float:

@@ -21,6 +21,7 @@ LINES_MAX = 30  # of one cell; more come from a quote that is not closed
 HEAD_LETTERS, HEAD_ROWS = 200_000, 50  # that tell a delimiter from a mark in the captions
 ESCAPED_NOTE = 'quotes within a caption are written \\" in it, and read so'
 _ESCAPE = re.compile(r'\\(["\\])')
+_ESCAPED_WITHIN = re.compile(r'\\"(?! *(?:[,\t;|]|\r?$))', re.MULTILINE)  # a cell may end in a backslash
 _EMPTY_CELL = re.compile(r'(^|[,\t;|]) *""(?= *(?:[,\t;|]|\r?$))', re.MULTILINE)
 
 
@@ -74,7 +75,7 @@ def _head(dialect: Dialect, text: str) -> list[list[str]]:
 
 def _is_escaped(text: str) -> bool:
     r"""Tell whether a quote is written \" and never "", empty cells aside."""
-    if not any(found == '"' for found in _ESCAPE.findall(text)):
+    if not _ESCAPED_WITHIN.search(text):
         return False
     return '""' not in _EMPTY_CELL.sub(r"\1", _ESCAPE.sub("", text))
 

@@ -121,17 +121,39 @@ def test_two_files_that_each_tell_what_the_other_does_not_both_stay(folder: Path
     assert search(folder) == {}
 
 
+@pytest.mark.parametrize(("kind", "quality"), [("jpg", 95), ("png", 0)])
+def test_no_good_copy_goes_for_a_poor_one_that_only_tells_more(kind: str, quality: int, folder: Path) -> None:
+    photo("coffee").save(folder / f"good.{kind}", quality=quality)
+    photo("coffee").save(folder / "poor.jpg", quality=20, exif=described())
+    assert search(folder) == {}
+
+
+@pytest.mark.parametrize("words", ["OLYMPUS DIGITAL CAMERA", "  \0"])
+def test_what_cameras_write_by_themselves_tells_nothing(words: str, folder: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = words
+    photo("coffee").save(folder / "good.jpg", quality=95)
+    photo("coffee").save(folder / "poor.jpg", quality=50, exif=exif)
+    assert search(folder) == {"good.jpg": {"poor.jpg": "near"}}
+
+
+def test_a_smoothed_copy_is_not_taken_for_the_untouched_one(folder: Path) -> None:
+    photo("astronaut").save(folder / "original.jpg", quality=92)
+    photo("astronaut").filter(ImageFilter.MedianFilter(7)).save(folder / "smooth.jpg", quality=92)
+    assert "smooth.jpg" not in search(folder)
+
+
 def test_a_stereo_photo_is_kept_for_its_first_view(folder: Path) -> None:
     photo("coffee").save(
-        folder / "stereo.jpg", "MPO", save_all=True, append_images=[photo("coffee").rotate(1)], quality=75
+        folder / "stereo.jpg", "MPO", save_all=True, append_images=[photo("coffee").rotate(1)], quality=92
     )
-    photo("coffee").save(folder / "first.jpg", quality=97)
+    photo("coffee").save(folder / "first.jpg", quality=95)
     assert search(folder) == {"stereo.jpg": {"first.jpg": "near"}}
 
 
 def test_a_photo_with_edits_beside_it_is_kept_for_one_without(folder: Path) -> None:
     (folder / "edited").mkdir()
-    photo("coffee").save(folder / "edited/edited.jpg", quality=80)
+    photo("coffee").save(folder / "edited/edited.jpg", quality=92)
     (folder / "edited/edited.xmp").write_text("<x:xmpmeta>rating</x:xmpmeta>", encoding="utf-8")
     photo("coffee").save(folder / "plain.jpg", quality=95)
     assert search(folder) == {"edited.jpg": {"plain.jpg": "near"}}
@@ -143,7 +165,10 @@ def within_a_second(digits: str) -> Image.Exif:
     return exif
 
 
-@pytest.mark.parametrize(("digits", "groups"), [("87", {}), ("12", {"large.jpg": {"small.jpg": "near"}})])
+COPY = {"large.jpg": {"small.jpg": "near"}}
+
+
+@pytest.mark.parametrize(("digits", "groups"), [("87", {}), ("12", COPY), ("120", COPY)])
 def test_frames_of_one_second_are_told_by_its_fraction(
     digits: str, groups: dict[str, dict[str, str]], folder: Path
 ) -> None:
