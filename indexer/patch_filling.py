@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .encoders.dense import PatchEncoder, PatchGrid
+from .encoders.dense import PatchEncoder
 from .errors import DiskFull, EncoderMismatch, LibraryBusy, LibraryReadOnly
 from .opening import Undecodable, open_upright
-from .patch_grids import PackedGrid, pack_grid, unpack_grid
+from .patch_grids import Grids, PackedGrid, pack_grid
 from .store.library import open_for_writing, open_library
 from .store.reader import LibraryReader
 from .store.records import StoredEncoder, StoredImage
@@ -21,7 +21,9 @@ from .workers import usable_cores
 if TYPE_CHECKING:
     from PIL import Image
 
-COMMIT_EVERY = 64  # images; a kill loses the patches of so many at most
+# Images: a kill loses the patches of so many at most. Decoded they take up to 14 MB each, all at once.
+COMMIT_EVERY = 32
+MAX_MEGAPIXELS = 1000.0  # what was indexed was within the limit that the user chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +63,42 @@ def fill_patches(
     return PatchesFilled(stored, seen - stored, size, interrupted=seen < len(images))
 
 
-def patches_of(library: Path, encoder: PatchEncoder, hashes: Sequence[bytes]) -> dict[bytes, PatchGrid]:
+def patches_of(
+    library: Path,
+    encoder: PatchEncoder,
+    hashes: Sequence[bytes],
+    *,
+    notify: Callable[[str], None] = lambda _line: None,
+) -> Grids:
     """Give the grids of some contents; what is not stored yet is taken now, and stored if that can be.
 
-    A picture that cannot be read has none. Raises EncoderMismatch.
+    A picture that cannot be read has none. notify is told when many are to be taken; what is stored when
+    that is broken off stays. Raises EncoderMismatch.
     """
     with open_library(library) as reader:
         mine = stored_encoder(reader, encoder)
         found = reader.patch_grids(mine, encoder.recipe, hashes)
         images = reader.images(reader.content_ids([each for each in hashes if each not in found]))
-    taken = take_patches(images, encoder)
-    if taken:
-        with (
-            suppress(LibraryBusy, LibraryReadOnly, DiskFull),
-            open_for_writing(library, create=False) as writer,
-        ):
-            writer.put_patches(mine, encoder.recipe, taken)
-    found |= {images[content][0].content_hash: grid for content, grid in taken.items()}
-    return {content_hash: unpack_grid(grid) for content_hash, grid in found.items()}
+    if len(images) > COMMIT_EVERY:
+        notify(f"taking the patch vectors of {len(images):,} images; they are kept if that can be")
+    for some in _portions(images):
+        taken = take_patches(some, encoder)
+        _keep_if_possible(library, mine, encoder.recipe, taken)
+        found |= {some[content][0].content_hash: grid for content, grid in taken.items()}
+    return Grids(found)
+
+
+def _keep_if_possible(
+    library: Path, encoder: StoredEncoder, recipe: str, grids: Mapping[int, PackedGrid]
+) -> None:
+    """Store patch vectors that a search took, unless the library cannot be written now."""
+    if not grids:
+        return
+    with (
+        suppress(LibraryBusy, LibraryReadOnly, DiskFull),
+        open_for_writing(library, create=False) as writer,
+    ):
+        writer.put_patches(encoder, recipe, grids)
 
 
 def stored_encoder(reader: LibraryReader, encoder: PatchEncoder) -> StoredEncoder:
@@ -112,5 +132,5 @@ def _opened(copies: Sequence[StoredImage], side: int) -> "Image.Image | None":
     for image in copies:
         with suppress(Undecodable, OSError):
             if image.is_as_indexed():  # else the patches of another picture would go by this one's name
-                return open_upright(image.path, target=(side // 2, side // 2))[0]
+                return open_upright(image.path, target=(side, side), max_megapixels=MAX_MEGAPIXELS)[0]
     return None

@@ -4,6 +4,7 @@ A cell takes two bytes and one for each dimension: a float16, and the vector's n
 keeps a cosine with a text to a few thousandths, at half of what float16 takes.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,3 +42,19 @@ def unpack_grid(packed: PackedGrid) -> NDArray[np.float32]:
     vectors = cells[:, 2:].view(np.int8) * (largest / LEVELS)
     lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.asarray(vectors / lengths, np.float32).reshape(packed.rows, packed.columns, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grids(Mapping[bytes, NDArray[np.float32]]):
+    """Grids by the hashes of their contents, unpacked one by one: those of 5,000 images take gigabytes."""
+
+    packed: Mapping[bytes, PackedGrid]
+
+    def __getitem__(self, content_hash: bytes) -> NDArray[np.float32]:
+        return unpack_grid(self.packed[content_hash])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.packed)
+
+    def __len__(self) -> int:
+        return len(self.packed)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import EncoderMismatch, LibraryEmpty, VectorsMissing
+from indexer.errors import EncoderMismatch, LibraryEmpty, SightlineError, VectorsMissing
 from indexer.records import Vectors
 from indexer.store.catalog import find_number
 from indexer.store.reader import LibraryReader
@@ -135,7 +137,10 @@ def _any_vector(dimension: int) -> Vectors:
 
 
 def choose_encoder(reader: LibraryReader, model: str | None) -> StoredEncoder:
-    """Give the library's encoder of that name, or its default one; raises when it has no vectors."""
+    """Give the library's encoder of that name, or its default one; raises when it has no vectors.
+
+    One of the same weights goes by the name that was asked for, so that the patch head beside it is used.
+    """
     return reader.default_encoder() if model is None else _named_encoder(reader, model)
 
 
@@ -144,7 +149,7 @@ def _named_encoder(reader: LibraryReader, model: str) -> StoredEncoder:
 
     encoders = reader.encoders()
     names = (model, canonical(model))  # a folder goes by its whole path in the library
-    named = [stored for stored in encoders if stored.card.name in names]
+    named = [stored for stored in encoders if stored.card.name in names] or _of_weights(encoders, model)
     if not named:
         raise EncoderMismatch(model, tuple(stored.card.name for stored in encoders))
     if named[-1].images:
@@ -152,6 +157,25 @@ def _named_encoder(reader: LibraryReader, model: str) -> StoredEncoder:
     if any(stored.images for stored in encoders):
         raise VectorsMissing(model)
     raise LibraryEmpty(reader.path)
+
+
+def _of_weights(encoders: Sequence[StoredEncoder], model: str) -> list[StoredEncoder]:
+    """Give the encoders whose weights are those of files here, under the name of these."""
+    from indexer.encoders.names import BUILTIN, canonical, resolve
+
+    name = canonical(model)
+    if name != BUILTIN and "@" not in name and not Path(name).is_dir():
+        return []  # published weights are not fetched to be compared
+    try:
+        files = resolve(name, lambda _line: None)
+    except SightlineError:
+        return []  # that the library was not indexed with it says more
+    cards = [(stored, files.card(stored.card.precision)) for stored in encoders]
+    return [
+        dataclasses.replace(stored, card=card)
+        for stored, card in cards
+        if dataclasses.replace(stored.card, name=card.name) == card
+    ]
 
 
 def _is_above(hit: Hit, min_score: float | None, min_relevance: float | None) -> bool:

@@ -52,7 +52,8 @@ def by_parts(
         [str(part.text) for part in answer.query.texts]
     )
     weights = [part.weight for part in answer.query.texts]
-    grids = patches_of(library, encoder, [bytes.fromhex(hit.content_hash) for hit in answer])
+    contents = [bytes.fromhex(hit.content_hash) for hit in answer]
+    grids = patches_of(library, encoder, contents, notify=notify)
     temperature = encoder.head.card.temperature if encoder.head else TEMPERATURE
     return ordered(answer, grids, texts, weights, temperature, limit=limit)
 

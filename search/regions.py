@@ -13,7 +13,7 @@ true somewhere, since lines, boxes, masks and outlines are all made from it.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -54,6 +54,33 @@ class RegionBox:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """The connected parts of a map that match, once found; boxes and mask are both made from them."""
+
+    values: Map
+    numbers: NDArray[np.int32]  # (height, width), of the part at each place, 0 is the ground between them
+    facts: NDArray[np.int32]  # (parts, 5), as cv2 has them: left, top, width, height and area
+    kept: NDArray[np.bool_]  # (parts,), false for crumbs and the ground
+
+    @property
+    def mask(self) -> Mask:
+        """Tell of each place whether it matches, crumbs left out."""
+        inside: Mask = self.kept[self.numbers]
+        return inside
+
+    def boxes(self) -> list[RegionBox]:
+        """Box the parts, highest first."""
+        boxes = [self._box(int(part)) for part in np.flatnonzero(self.kept)]
+        return sorted(boxes, key=lambda box: -box.score)
+
+    def _box(self, part: int) -> RegionBox:
+        left, top, width, height = (int(value) for value in self.facts[part, :4])
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        score = float(self.values[rows, columns][self.numbers[rows, columns] == part].max())
+        return RegionBox(left, top, left + width, top + height, score)
+
+
+@dataclass(frozen=True, slots=True)
 class Regions:
     """Where in one picture each of some texts matches; made by `Highlighter.find`."""
 
@@ -62,6 +89,7 @@ class Regions:
     height: int
     values: NDArray[np.float32]  # (texts, rows, columns), 0 to 1, calibrated
     heights: NDArray[np.float32]  # (texts, rows, columns), in spreads of chance texts' scores
+    _labels: list[Labels] = field(default_factory=list, init=False, repr=False, compare=False)  # once made
 
     @property
     def presence(self) -> NDArray[np.float32]:
@@ -97,65 +125,73 @@ class Regions:
         """Give for every pixel the text that fits best there, or NONE; at the picture's size by default.
 
         Texts compete where they match, each by how far it stands above its own mean in the
-        picture; what no map reaches belongs to none.
+        picture; what no map reaches belongs to none. At the picture's size they are kept: read, do not write.
         """
-        width, height = size or (self.width, self.height)
+        if size not in (None, (self.width, self.height)):
+            return self._labelled(*size)
+        if not self._labels:
+            self._labels.append(self._labelled(self.width, self.height))
+        return self._labels[0]
+
+    def _labelled(self, width: int, height: int) -> Labels:
         best = np.full((height, width), -np.inf, np.float32)
         labels = np.full((height, width), NONE, np.int16)
         for text in np.flatnonzero(self.present):
+            wins = self.matches(int(text), size=(width, height))  # before the next, which takes memory too
             candidate = enlarged(self.contrasts[text], width, height)
-            wins = self.matches(int(text), size=(width, height)) & (candidate > best)
+            wins &= candidate > best
             labels[wins] = text
             best[wins] = candidate[wins]
         return labels
 
+    def is_outdone(self, text: int) -> bool:
+        """Tell whether a text matches somewhere and has no pixel in `labels`: others fit better at each."""
+        rivals = bool(self.present[text]) and self.present.sum() > 1
+        return rivals and not (self.labels() == text).any()
+
+    def parts(self, text: int, *, size: tuple[int, int] | None = None) -> Parts | None:
+        """Give the connected parts of the picture where a text matches; None if it is not present."""
+        if not self.present[text]:
+            return None
+        values = self.map_of(text, size=size)
+        # Between two cells a map can stay a hair below its best cell.
+        return parts_of(values, min(PRESENT_MIN, float(values.max())))
+
     def matches(self, text: int, *, size: tuple[int, int] | None = None) -> Mask:
         """Tell where one text is said to match, crumbs left out; somewhere if it is present, else nowhere."""
-        values = self.map_of(text, size=size)
-        return matching(values, self._threshold(text, values))
+        parts = self.parts(text, size=size)
+        width, height = size or (self.width, self.height)
+        return np.zeros((height, width), np.bool_) if parts is None else parts.mask
 
     def boxes(self, text: int) -> list[RegionBox]:
         """Give the connected parts of the picture where a text matches, highest first."""
-        values = self.map_of(text)
-        return boxes_of(values, self._threshold(text, values))
-
-    def _threshold(self, text: int, values: Map) -> float:
-        """Give what a map must reach to match: between two cells it can stay a hair below its best cell."""
-        return min(PRESENT_MIN, float(values.max())) if self.present[text] else math.inf
+        parts = self.parts(text)
+        return [] if parts is None else parts.boxes()
 
 
 def boxes_of(values: Map, threshold: float = PRESENT_MIN) -> list[RegionBox]:
     """Box the connected parts of (height, width) values that reach a threshold; crumbs are left out."""
-    parts, facts, kept = _parts(values, threshold)
-    boxes = []
-    for part in np.flatnonzero(kept):
-        left, top, width, height = (int(value) for value in facts[part, :4])
-        rows, columns = slice(top, top + height), slice(left, left + width)
-        score = float(values[rows, columns][parts[rows, columns] == part].max())
-        boxes.append(RegionBox(left, top, left + width, top + height, score))
-    return sorted(boxes, key=lambda box: -box.score)
+    return parts_of(values, threshold).boxes()
 
 
 def matching(values: Map, threshold: float = PRESENT_MIN) -> Mask:
     """Tell which of (height, width) values `boxes_of` has boxes around."""
-    parts, _, kept = _parts(values, threshold)
-    mask: Mask = kept[parts]
-    return mask
+    return parts_of(values, threshold).mask
 
 
-def _parts(values: Map, threshold: float) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Number the connected parts that reach a threshold, (height, width); cv2's facts, and which are kept.
+def parts_of(values: Map, threshold: float) -> Parts:
+    """Find the connected parts of (height, width) values that reach a threshold.
 
     A crumb is left out only beside something larger: where there are but crumbs, the largest is the finding.
     """
     import cv2
 
     reached = (values >= threshold).astype(np.uint8)
-    _, parts, facts, _ = cv2.connectedComponentsWithStats(reached, connectivity=8)
+    _, numbers, facts, _ = cv2.connectedComponentsWithStats(reached, connectivity=8)
     areas = facts[:, cv2.CC_STAT_AREA]
     kept = areas >= min(BOX_AREA_MIN * values.size, areas[1:].max(initial=0))
     kept[0] = False  # the ground between the parts
-    return np.asarray(parts, np.int32), np.asarray(facts, np.int32), kept
+    return Parts(values, np.asarray(numbers, np.int32), np.asarray(facts, np.int32), kept)
 
 
 def enlarged(grid: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

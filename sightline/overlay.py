@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from indexer.patch_filling import patches_of
+from indexer.store.library import open_library
+from indexer.store.records import StoredImage
 from search.regions import NONE, PRESENT_MIN, RegionBox, Regions, load_highlighter
 from search.results import Hit, SearchAnswer
 
@@ -67,23 +69,41 @@ def drawing_for(
 ) -> Callable[[Hit, Image.Image], Image.Image]:
     """Give what draws on a hit's image where the words of the query match, by the answer's own model.
 
-    Patch vectors that the library has are used, others are taken now and stored if that can be. Raises
-    EncoderError when the model of that name has other weights by now.
+    Patch vectors that the library has are used, others are taken now and stored if that can be; a file that
+    has changed since it was indexed is looked at anew. Raises EncoderError when the model of that name has
+    other weights by now.
     """
     texts = texts_drawn(answer)
     highlighter = load_highlighter(answer.encoder, notify=notify)
     answer.check_weights(highlighter.weights_hash)
-    grids = patches_of(library, highlighter.patches, [bytes.fromhex(hit.content_hash) for hit in answer])
+    contents = [bytes.fromhex(hit.content_hash) for hit in answer]
+    grids = patches_of(library, highlighter.patches, contents, notify=notify)
+    files = _files_of(answer, library)
 
     def draw(hit: Hit, image: Image.Image) -> Image.Image:
         grid = grids.get(bytes.fromhex(hit.content_hash))
-        if grid is None:  # could not be read a moment ago
+        if grid is None or not _is_as_indexed(files.get(hit.path)):
             regions = highlighter.find(image, texts)
         else:
             regions = highlighter.find_in(grid, texts, size=image.size)
         return heat(image, regions, 0) if len(texts) == 1 else segmentation(image, regions)
 
     return draw
+
+
+def _files_of(answer: SearchAnswer, library: Path) -> dict[Path, StoredImage]:
+    """Look up what a library knows of the hits' files, by their paths."""
+    with open_library(library) as reader:
+        ids = reader.content_ids([bytes.fromhex(hit.content_hash) for hit in answer])
+        return {image.path: image for copies in reader.images(ids).values() for image in copies}
+
+
+def _is_as_indexed(file: StoredImage | None) -> bool:
+    """Tell whether a file's patch vectors are those of what it shows now."""
+    try:
+        return file is not None and file.is_as_indexed()
+    except OSError:  # it is gone since its picture was opened
+        return False
 
 
 def overlay(image: Image.Image, regions: Regions, *, model: str, boxes: bool = False) -> Image.Image:
@@ -235,11 +255,17 @@ def _write_text(
     draw: ImageDraw.ImageDraw, regions: Regions, text: int, left: int, top: int, width: int, scale: _Scale
 ) -> None:
     present = bool(regions.present[text])
-    said = presence_shown(regions, text) + ("" if present else ", not in this picture")
-    line = f"{printable(regions.texts[text])}   {said}"
+    line = f"{printable(regions.texts[text])}   {presence_shown(regions, text)}{_remark(regions, text)}"
     font = font_for(scale.font, line)
     colour = WHITE if present else QUIET
     draw.text((left, top), fitted_text(draw, line, font, max(20, width - left)), font=font, fill=colour)
+
+
+def _remark(regions: Regions, text: int) -> str:
+    """Say why a text has no place in the picture; nothing when it has one."""
+    if not regions.present[text]:
+        return ", not in this picture"
+    return ", nearer to another text everywhere" if regions.is_outdone(text) else ""
 
 
 def _stacked(picture: Image.Image, legend: Image.Image) -> Image.Image:

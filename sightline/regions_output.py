@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from search.regions import NONE, PRESENT_MIN, Regions
+from search.regions import NONE, PRESENT_MIN, RegionBox, Regions
 
 from .names import plural, printable
 
@@ -37,9 +37,16 @@ def open_photo(
 def regions_lines(regions: Regions) -> Iterator[str]:
     """Tell each text's presence, and how many parts of the picture match."""
     for text, name in enumerate(regions.texts):
-        boxes = regions.boxes(text)
-        found = plural(len(boxes), "region") if boxes else "not in this picture"
-        yield f"{presence_shown(regions, text)}\t{printable(name)}\t{found}"
+        yield f"{presence_shown(regions, text)}\t{printable(name)}\t{_found(regions, text)}"
+
+
+def _found(regions: Regions, text: int) -> str:
+    count = len(regions.boxes(text))
+    if not count:
+        return "not in this picture"
+    if not regions.is_outdone(text):
+        return plural(count, "region")
+    return f"{plural(count, 'region')}, all of {'it' if count == 1 else 'them'} nearer to another text"
 
 
 def presence_shown(regions: Regions, text: int) -> str:
@@ -58,20 +65,29 @@ def regions_dict(regions: Regions, photo: Path, model: str) -> dict[str, Any]:
         "texts": [_text_dict(regions, text) for text in range(len(regions.texts))],
     }
     if len(regions.texts) > 1:
-        labels = regions.labels()
         described["segmentation"] = [
-            {"text": name, "mask": run_lengths(labels == text)} for text, name in enumerate(regions.texts)
+            {"text": name, "mask": _own_mask(regions, text)} for text, name in enumerate(regions.texts)
         ]
-        described["none_of_these"] = run_lengths(labels == NONE)
+        described["none_of_these"] = run_lengths(regions.labels() == NONE)
     return described
+
+
+def _own_mask(regions: Regions, text: int) -> dict[str, Any]:
+    """Encode where one of several texts fits best."""
+    if regions.present[text]:
+        return run_lengths(regions.labels() == text)
+    return _no_run(regions)
 
 
 def _text_dict(regions: Regions, text: int) -> dict[str, Any]:
     presence = float(regions.presence[text])
+    outdone = regions.is_outdone(text)
+    boxes, mask = _boxes_and_mask(regions, text)
     return {
         "text": regions.texts[text],
         "presence": round(presence, 4),
         "present": bool(regions.present[text]),
+        "outdone": outdone,
         "boxes": [
             {
                 "box": [
@@ -82,10 +98,16 @@ def _text_dict(regions: Regions, text: int) -> dict[str, Any]:
                 ],
                 "score": round(box.score, 4),
             }
-            for box in regions.boxes(text)
+            for box in boxes
         ],
-        "mask": run_lengths(regions.matches(text)),
+        "mask": _no_run(regions) if mask is None else run_lengths(mask),
     }
+
+
+def _boxes_and_mask(regions: Regions, text: int) -> tuple[list[RegionBox], NDArray[np.bool_] | None]:
+    """Find both in one pass, and let go of the parts they are made from: these take eight times the mask."""
+    parts = regions.parts(text)
+    return ([], None) if parts is None else (parts.boxes(), parts.mask)
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -94,3 +116,12 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
     encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def _no_run(regions: Regions) -> dict[str, Any]:
+    """Encode the mask of what is nowhere, without making it."""
+    from pycocotools import mask as coco
+
+    size = [regions.height, regions.width]
+    encoded = coco.frPyObjects({"size": size, "counts": [regions.height * regions.width]}, *size)
+    return {"size": size, "counts": encoded["counts"].decode("ascii")}

@@ -27,6 +27,9 @@ RawPatches: TypeAlias = NDArray[np.float32]  # (n, rows, columns, dim), of any l
 
 # A strip of 1 x 20,000 pixels would take hundreds of windows; it is squeezed to this aspect.
 ASPECT_MAX = 8
+# A change of what vectors come out counts this up, and stored ones are taken anew. In version 1 large JPEGs
+# were decoded to half the size: cosines with what `highlight` sees were .98 to .999, now they are over .999.
+RECIPE_VERSION = 2
 
 
 class Variant(StrEnum):
@@ -127,7 +130,8 @@ class PatchEncoder:
         """Tell in a line how vectors are taken: those of one encoder and one recipe can be compared."""
         sides = "+".join(map(str, self.settings.short_sides))
         head = f", head {self.head.digest}" if self.head else ""
-        return f"{self.settings.variant} {sides} px, windows {self.settings.window} px{head}"
+        window = self.settings.window
+        return f"{self.settings.variant} {sides} px, windows {window} px, version {RECIPE_VERSION}{head}"
 
     @property
     def cells(self) -> int:

@@ -68,11 +68,15 @@ def next_generation(connection: Connection) -> int:
 
 
 def put_encoder(connection: Connection, card: EncoderCard) -> int:
-    """Find or make the row of an encoder of the same space; it is what is indexed with from now on."""
+    """Find or make the row of an encoder of the same space; it is what is indexed with from now on.
+
+    The row goes by the name given last: the same weights may lie in a folder with a patch head beside them.
+    """
     preprocessing = preprocessing_text(dataclasses.asdict(card.preprocessing))
     same = {"weights_hash": card.weights_hash, "preprocessing": preprocessing, "dimension": card.dimension}
     row = insert(schema.encoder).values(name=card.name, precision=card.precision, **same)
-    connection.execute(row.on_conflict_do_nothing())
+    renamed = row.on_conflict_do_update(index_elements=list(same), set_={"name": row.excluded.name})
+    connection.execute(renamed)
     found = connection.execute(select(schema.encoder.c.id).filter_by(**same)).scalar_one()
     put_setting(connection, "indexing_encoder", str(found))
     return int(found)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from search.regions import Regions
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# A name holds 255 bytes on most disks, and the one that a picture is written under first is 28 bytes longer.
+STEM_BYTES_MAX = 220
 MASK_TEXTS_MAX = 255  # eight bits a pixel, and 0 is none of the texts
 
 EPILOG = """\b
@@ -111,11 +113,14 @@ def _check_mask_holds(texts: Sequence[str]) -> None:
 
 
 def _free_name(photo: Path) -> Path:
-    """Give a name beside the photo that no file has."""
+    """Give a name beside the photo that no file has, and that the disk takes."""
+    stem = photo.stem
+    while len(os.fsencode(stem)) > STEM_BYTES_MAX:
+        stem = stem[:-1]
     number = 1
     while True:
         counted = "" if number == 1 else f"-{number}"
-        file = photo.with_name(f"{photo.stem}.highlight{counted}.png")
+        file = photo.with_name(f"{stem}.highlight{counted}.png")
         if not file.exists():
             return file
         number += 1

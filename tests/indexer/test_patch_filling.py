@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from indexer import patch_filling
-from indexer.encoders.dense import PatchEncoder, PatchSettings
+from indexer.encoders.dense import NoPatchVectors, PatchEncoder, PatchSettings
 from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.errors import EncoderMismatch
+from indexer.opening import open_upright
 from indexer.patch_filling import fill_patches, patches_of
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_for_writing, open_library
@@ -125,6 +126,15 @@ def test_patches_taken_otherwise_do_not_count(library: Path, encoder: PatchEncod
     assert fill_patches(library, other).stored == 3
 
 
+def test_patches_of_an_older_version_of_the_recipe_are_taken_anew(
+    library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("indexer.encoders.dense.RECIPE_VERSION", 1)
+        fill_patches(library, encoder)
+    assert fill_patches(library, encoder).stored == 3
+
+
 def test_another_models_patches_are_refused(library: Path, tmp_path: Path) -> None:
     folder = small_models.write_builtin(tmp_path / "stranger")
     stranger = load_patch_encoder(str(folder), device="cpu", runtime="torch")
@@ -174,3 +184,61 @@ def test_a_library_remembers_whether_it_keeps_regions(folder: Path, library: Pat
     assert fill_regions(library, None, device="cpu").stored == 1
     assert fill_regions(library, False, device="cpu") is None
     assert fill_regions(library, None, device="cpu") is None
+
+
+def test_a_model_without_patch_vectors_ends_no_run_that_did_not_ask_for_them(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, **_choices: object) -> PatchEncoder:
+        raise NoPatchVectors(name, "it pools by attention")
+
+    fill_regions(library, True, device="cpu")
+    monkeypatch.setattr("sightline.regions_indexing.load_patch_encoder", refuse)
+    told: list[str] = []
+    assert fill_regions(library, None, device="cpu", notify=told.append) is None
+    assert told == ["no regions are stored: builtin cannot tell where something is; `--no-regions` ends this"]
+    with pytest.raises(NoPatchVectors):
+        fill_regions(library, True, device="cpu")
+
+
+def test_patches_asked_for_are_kept_when_taking_the_others_is_broken_off(
+    library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portions = iter([patch_filling.take_patches])
+
+    def take_once(*arguments: object) -> object:
+        try:
+            return next(portions)(*arguments)  # type: ignore[arg-type]
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(patch_filling, "COMMIT_EVERY", 2)
+    monkeypatch.setattr(patch_filling, "take_patches", take_once)
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        patches_of(library, encoder, list(hashes_of(library).values()), notify=told.append)
+    assert told == ["taking the patch vectors of 3 images; they are kept if that can be"]
+    with open_library(library) as reader:
+        assert reader.status().patches[0] == 2
+
+
+def test_an_image_that_was_taken_in_over_the_usual_limit_has_patches_too(
+    library: Path, encoder: PatchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(open_upright.__kwdefaults__, "max_megapixels", 0.001)
+    assert fill_patches(library, encoder).unreadable == 0
+
+
+def test_patches_of_a_large_jpeg_are_those_that_highlight_takes(
+    tmp_path: Path, encoder: PatchEncoder
+) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "large.jpg", quality=95)
+    index_folders(tmp_path / "library", [folder], SETTINGS)
+    [found] = patches_of(
+        tmp_path / "library", encoder, list(hashes_of(tmp_path / "library").values())
+    ).values()
+    [wanted] = encoder.encode_patches([open_upright(folder / "large.jpg", target=(1024, 1024))[0]])
+    assert (found * wanted).sum(axis=2).min() > 0.999

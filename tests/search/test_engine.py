@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,13 +8,17 @@ from PIL import Image
 
 from indexer.background import measure_background
 from indexer.encoders.base import PixelBatch, unit_rows
+from indexer.encoders.names import BUILTIN_FOLDER
+from indexer.errors import EncoderMismatch
+from indexer.pipeline import IndexSettings, index_folders
 from indexer.records import EncoderCard, Vectors
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.records import Filters
-from search.engine import search
+from search.engine import choose_encoder, search
 from search.query import make_query
 from search.results import SearchAnswer
 
+from ..indexer.encoders import small_models
 from ..indexer.store.making import make_card, make_library, make_vector
 
 
@@ -82,3 +87,19 @@ def test_a_query_that_only_takes_away_gets_no_verdict(photos: Path) -> None:
 def test_a_folder_named_by_a_link_is_searched(photos: Path) -> None:
     (photos / "link").symlink_to("3")
     assert {hit.path.parent for hit in answer(photos, ["dog"], folder="link")} == {photos / "3"}
+
+
+def test_a_folder_of_the_librarys_weights_is_searched_with_under_its_own_name(tmp_path: Path) -> None:
+    folder, library = tmp_path / "photos", tmp_path / "library"
+    folder.mkdir()
+    Image.effect_noise((80, 60), 90).save(folder / "noise.png")
+    index_folders(library, [folder], IndexSettings(model="builtin", device="cpu", workers=1))
+    run = shutil.copytree(BUILTIN_FOLDER, tmp_path / "run")  # where a patch head may lie beside them
+    stranger = small_models.write_builtin(tmp_path / "stranger")
+    with open_library(library) as reader:
+        stored = choose_encoder(reader, "builtin")
+        found = choose_encoder(reader, str(run))
+        assert (found.id, found.card.name) == (stored.id, str(run))
+        for other in (str(stranger), str(tmp_path / "nowhere"), "ViT-B-32/openai"):
+            with pytest.raises(EncoderMismatch):
+                choose_encoder(reader, other)

@@ -163,6 +163,22 @@ def test_nothing_that_matches_gives_no_box():
     assert boxes_of(np.full((10, 10), 0.4, np.float32)) == []
 
 
+def test_nothing_is_enlarged_for_a_text_that_is_not_present(monkeypatch: pytest.MonkeyPatch):
+    found = regions([[[0.49, 0.1]], [[0.2, 0.1]]])
+    monkeypatch.setattr("search.regions.enlarged", lambda *_: 1 / 0)
+    assert (found.boxes(0), found.matches(0).any(), found.parts(1)) == ([], False, None)
+    assert (found.labels() == NONE).all()
+    assert found.matches(0, size=(7, 5)).shape == (5, 7)
+
+
+def test_a_text_that_another_stands_above_everywhere_is_outdone():
+    values = [[[0.9, 0.1]], [[0.6, 0.1]], [[0.2, 0.1]]]
+    heights = [[[4.0, 0.0]], [[2.0, 0.0]], [[0.0, 0.0]]]
+    found = regions(values, heights)
+    assert [found.is_outdone(text) for text in range(3)] == [False, True, False]
+    assert not regions(values[1:], heights[1:]).is_outdone(0)
+
+
 @pytest.mark.parametrize("texts", [[], [""], ["dog", "  "]])
 def test_no_text_or_an_empty_one_is_refused(texts: list[str]):
     with pytest.raises(QueryInvalid, match=r"empty|nothing to look for"):

@@ -10,6 +10,7 @@ from PIL import Image
 
 import sightline
 from indexer import errors
+from indexer.encoders.dense import NoPatchVectors
 from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
 
 from .conftest import paint
@@ -46,6 +47,22 @@ def test_index_then_search(model: Path, tmp_path: Path):
     assert summary.indexed == 3
     assert [hit.path.parent for hit in hits] == [tmp_path, tmp_path]
     assert hits[0].score >= hits[1].score
+
+
+def test_a_library_that_keeps_regions_gives_its_summary_though_the_model_has_none(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(name: str, **_choices: object) -> object:
+        raise NoPatchVectors(name, "it pools by attention")
+
+    paint(tmp_path, ["one.jpg"])
+    with sightline.open(tmp_path) as library:
+        library.index(model=str(model), workers=1, regions=True)
+        paint(tmp_path, ["two.jpg"])
+        monkeypatch.setattr("sightline.regions_indexing.load_patch_encoder", refuse)
+        told: list[str] = []
+        assert library.index(workers=1, on_notice=told.append).indexed == 1
+    assert told[-1].endswith("`--no-regions` ends this")
 
 
 def test_a_strings_path_and_home_are_understood(indexed: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,8 +11,12 @@ from pycocotools import mask as coco
 import sightline
 from indexer.encoders.base import upright_rgb
 from indexer.errors import EncoderError, QueryInvalid
+from indexer.patch_filling import fill_patches
+from indexer.pipeline import IndexSettings, index_folders
+from indexer.store.library import open_library
+from search.engine import search
 from search.query import make_query
-from search.regions import Regions
+from search.regions import Regions, load_highlighter, parts_of
 from search.results import Hit
 from sightline.overlay import colour_of, drawing_for, heat, overlay, segmentation
 from sightline.page import page
@@ -216,6 +220,15 @@ def test_a_photo_over_the_limit_is_told(run: Run, photo: Path):
     assert said in done.stderr.decode()
 
 
+def test_a_photo_with_a_long_name_gets_its_picture_under_a_shorter_one(run: Run, model: Path, photo: Path):
+    long = photo.rename(photo.with_name("ü" * 122 + ".jpg"))
+    for _ in range(2):
+        done = run("highlight", long, "dog", "--model", model)
+        assert done.returncode == 0, done.stderr.decode()
+    written = {path.name for path in photo.parent.iterdir()} - {long.name}
+    assert written == {"ü" * 110 + ".highlight.png", "ü" * 110 + ".highlight-2.png"}
+
+
 # -- the page of a search ----------------------------------------------------------------------------
 
 
@@ -345,6 +358,36 @@ def test_json_and_lines_agree_on_what_is_present(peak: float):
     assert ("not in this picture" not in line) is present
 
 
+def test_a_text_whose_whole_place_another_takes_is_told_everywhere(monkeypatch: pytest.MonkeyPatch):
+    grid = np.array([[[0.9, 0.1]], [[0.6, 0.1]], [[0.2, 0.1]]], np.float32)
+    found = Regions(("dog", "cat", "sea"), 600, 500, grid, np.round(4 * grid))
+    written: list[str] = []
+    monkeypatch.setattr("sightline.overlay.fitted_text", lambda _draw, line, *_: written.append(line) or line)
+    overlay(Image.new("RGB", (600, 500)), found, model="builtin")
+    told = regions_dict(found, Path("x.jpg"), "builtin")
+    assert [line.split("\t")[2] for line in regions_lines(found)] == [
+        "1 region",
+        "1 region, all of it nearer to another text",
+        "not in this picture",
+    ]
+    assert [text["outdone"] for text in told["texts"]] == [False, True, False]
+    assert not coco.decode(told["segmentation"][1]["mask"]).any()
+    assert written[1].endswith("0.60, nearer to another text everywhere")
+
+
+def test_parts_are_found_once_for_boxes_and_mask(monkeypatch: pytest.MonkeyPatch):
+    calls: list[float] = []
+    count = parts_of
+    monkeypatch.setattr("search.regions.parts_of", lambda *given: calls.append(given[1]) or count(*given))
+    told = regions_dict(regions([[[0.9, 0.0]]]), Path("x.jpg"), "builtin")["texts"][0]
+    assert (len(calls), len(told["boxes"]), coco.decode(told["mask"]).any()) == (1, 1, True)
+
+
+def test_the_mask_of_an_absent_text_is_empty_and_has_the_pictures_size():
+    told = regions_dict(regions([[[0.1, 0.0]]], (17, 13)), Path("x.jpg"), "builtin")["texts"][0]
+    assert told["mask"] == run_lengths(np.zeros((13, 17), bool))
+
+
 @pytest.mark.parametrize(
     ("presence", "told"), [(0.499, "0.49"), (0.3, "0.30"), (0.5, "0.50"), (0.999, "1.00")]
 )
@@ -394,3 +437,19 @@ def test_what_is_drawn_over_a_photo_is_not_indexed_as_one(run: Run, model: Path,
     assert list(summary["skipped_reasons"]) == [
         "drawn by sightline itself: a highlight, a mask or a contact sheet"
     ]
+
+
+def test_a_file_that_changed_since_it_was_indexed_is_drawn_on_as_it_is_now(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    file, library = tmp_path / "photos" / "noise.png", tmp_path / "library"
+    Image.effect_noise((200, 120), 90).convert("RGB").save(file)
+    index_folders(library, [file.parent], IndexSettings(model="builtin", device="cpu", workers=1))
+    highlighter = load_highlighter("builtin")
+    fill_patches(library, highlighter.patches)
+    with open_library(library) as reader:
+        answer = search(reader, make_query(["a red wall"]))
+    changed = Image.radial_gradient("L").resize((120, 200)).convert("RGB")
+    changed.save(file)
+    drawn = drawing_for(answer, library)(answer[0], changed)
+    wanted = heat(changed, highlighter.find(changed, ["a red wall"]), 0)
+    assert np.array_equal(np.asarray(drawn), np.asarray(wanted))

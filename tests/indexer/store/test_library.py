@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_a_card_comes_back_as_it_was_given(photos: Path) -> None:
         assert reader.default_encoder().card == make_card()
         assert reader.default_encoder().images == 3
     assert peek_card(library) == make_card()
+
+
+def test_an_encoder_goes_by_the_name_that_its_weights_were_given_last(photos: Path) -> None:
+    library = make_library(photos, 2)
+    with open_for_writing(library, create=False) as writer:
+        renamed = writer.use_encoder(replace(make_card(), name="/runs/pacl"))
+        assert writer.encoders() == (renamed,)
+    assert peek_card(library) == replace(make_card(), name="/runs/pacl")
 
 
 def test_searches_keep_an_encoder_until_another_has_as_many_images(photos: Path) -> None:
