@@ -146,8 +146,9 @@ class Regions:
 
     def is_outdone(self, text: int) -> bool:
         """Tell whether a text matches somewhere and has no pixel in `labels`: others fit better at each."""
-        rivals = bool(self.present[text]) and self.present.sum() > 1
-        return rivals and not (self.labels() == text).any()
+        if not self.present[text] or self.present.sum() < 2:
+            return False
+        return not np.any(self.labels() == text)
 
     def parts(self, text: int, *, size: tuple[int, int] | None = None) -> Parts | None:
         """Give the connected parts of the picture where a text matches; None if it is not present."""
