@@ -26,7 +26,7 @@ MISSING_MIN = 0.2  # of the strokes of each are not in the other
 PAGE_MIN = 0.6  # of the cells have one ground, or it is no page
 EVEN_MIN = 0.4  # of the pixels have one tone, or it cannot be one
 LETTER_SIDE = 12  # pixels: about a letter of the print of a page
-LETTER_SPREAD = 20.0  # grey levels of a cell that has strokes
+LETTER_SPREAD = 30.0  # grey levels of a cell that has strokes; fainter ones may be clipped to white
 LETTER_SHIFT = 2  # pixels that a letter may lie off
 LETTERS_MIN = 100
 # By what a letter may fit worse than 98 of 100 do. Pages saved at 10, scaled to .35, blurred or noisy keep to
