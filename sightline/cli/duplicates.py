@@ -30,8 +30,9 @@ file), near (resized, recompressed, recoloured, cropped a little, framed, marked
 same scene: bursts, and what the encoder finds much alike). Every file of a group is a duplicate
 of the kept one itself; at similar its copies go with a picture. With --keep
 best, no file goes for a copy that shows less of it, for one without its colours, transparency or
-depth, for a smaller one in a protected folder, or, when a camera made it, for one without the
-camera's data; no RAW negative goes for what was developed from it.
+depth, for a smaller one in a protected folder, for one that was marked or blurred where they
+differ, or for one without its date, camera, place, words, further views or XMP file; no RAW
+negative goes for what was developed from it. No whole file ever goes for a damaged one.
 Nothing is touched without --apply. --apply delete asks twice once it is known what would go,
 leaves alone a file with the only XMP sidecar, and does not go with --level similar.
 
