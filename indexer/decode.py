@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from PIL import Image
 
@@ -83,15 +83,30 @@ def decode_file(file: FoundFile, rules: DecodeRules) -> DecodedImage | Skipped:
     """Decode one file in this process; whatever is wrong with it becomes a reason."""
     try:
         return _decode(file, rules)
-    except Undecodable as error:
-        return Skipped(file, error.reason)
-    except MemoryError:
-        return Skipped(file, _describe_loss("memory", rules))
-    except OSError as error:
-        again = error.errno not in (None, errno.EISDIR)
-        return Skipped(file, _describe_reading(error) + AGAIN_ADVICE * again, again)
-    except Exception as error:  # a bad image must never stop a run; the type helps whoever looks into it
-        return Skipped(file, f"damaged: decoding it failed ({type(error).__name__})")
+    except Exception as error:  # a bad image must never stop a run
+        again = isinstance(error, OSError) and error.errno not in (None, errno.EISDIR)
+        reason = decoding_reason(error, rules.seconds_per_image, rules.memory_per_worker_bytes)
+        return Skipped(file, reason + AGAIN_ADVICE * again, again)
+
+
+def decoding_reason(cause: Exception | Loss, seconds: float, memory_bytes: int) -> str:
+    """Say why a file gave no image: by an error, or by what took its worker, which had so much of both."""
+    match cause:
+        case Undecodable():
+            return cause.reason
+        case OSError():
+            return _describe_reading(cause)
+        case MemoryError() | "memory":
+            return f"needs more than {memory_bytes // MEGABYTE:,} MB to decode"
+        case Exception():  # the type helps whoever looks into it
+            return f"damaged: decoding it failed ({type(cause).__name__})"
+        case "time":
+            return f"took longer than {seconds:g} s to decode"
+        case "killed":
+            return "the system ended its decoder, perhaps short of memory"
+        case "crash":
+            return "damaged: the decoder crashed on it"
+    assert_never(cause)
 
 
 def query_image(
@@ -171,13 +186,8 @@ def _look_ahead(preprocessing: Preprocessing) -> int:
 
 
 def _describe_loss(loss: Loss, rules: DecodeRules) -> str:
-    if loss == "time":
-        return f"took longer than {rules.seconds_per_image:g} s to decode{ONCE_MORE_ADVICE}"
-    if loss == "killed":
-        return f"the system ended its decoder, perhaps short of memory{ONCE_MORE_ADVICE}"
-    if loss == "memory":
-        return f"needs more than {rules.memory_per_worker_bytes // MEGABYTE:,} MB to decode"
-    return "damaged: the decoder crashed on it"
+    reason = decoding_reason(loss, rules.seconds_per_image, rules.memory_per_worker_bytes)
+    return reason + ONCE_MORE_ADVICE * (loss in ("time", "killed"))
 
 
 def _describe_reading(error: OSError) -> str:

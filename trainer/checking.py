@@ -1,7 +1,7 @@
 """Checking: pairs are looked through before anything is learned from them, and split for validation."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
@@ -265,8 +265,13 @@ def _about_captions(examples: Sequence[Example], is_cut: Callable[[str], bool] |
         yield Finding(
             "shared caption", len(shared), "captions of several images", outcome, _quoted(shared[0])
         )
-    captions = dict.fromkeys(chain.from_iterable(example.captions for example in examples))
-    cut = [caption for caption in captions if is_cut is not None and is_cut(caption)]
+    if is_cut is not None:
+        yield from about_cut(chain.from_iterable(example.captions for example in examples), is_cut)
+
+
+def about_cut(captions: Iterable[str], is_cut: Callable[[str], bool]) -> Iterator[Finding]:
+    """Tell of captions that a model reads only the beginning of."""
+    cut = [caption for caption in dict.fromkeys(captions) if is_cut(caption)]
     if cut:
         what, outcome = "captions longer than the model reads", "their ends are cut off"
         yield Finding("cut caption", len(cut), what, outcome, _quoted(cut[0]))

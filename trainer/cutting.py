@@ -17,3 +17,11 @@ def cuts_of(files: ModelFiles, notify: Notify) -> Callable[[str], bool]:
         return bool(tokenizer.encode(clean(text, rules.cleaning)).overflowing)
 
     return is_cut
+
+
+def cuts_by(tokenizer_file: bytes) -> Callable[[str], bool]:
+    """Give the function that tells whether a `tokenizer.json` that says all itself cuts a text."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_buffer(tokenizer_file)
+    return lambda text: bool(tokenizer.encode(text).overflowing)

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from indexer.decode import decoding_reason
 from indexer.errors import SightlineError
 from indexer.fingerprint import perceptual_hash
-from indexer.opening import Undecodable
 from indexer.workers import Job, Loss, WorkerPool, WorkersBroken, usable_cores
 
 from .examples import ImagePlace, open_image
@@ -18,12 +18,6 @@ SECONDS_PER_IMAGE = 60.0
 MEMORY_PER_WORKER_BYTES = 2_000_000_000
 LOOK_AHEAD = 256  # images
 PROGRESS_EVERY = 50  # images
-
-_LOST = {
-    "time": f"took longer than {SECONDS_PER_IMAGE:g} s to decode",
-    "memory": "needs too much memory to decode",
-    "crash": "damaged: the decoder crashed on it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +63,7 @@ def _look(
 
 
 def _lost(item: tuple[int, ImagePlace], loss: Loss) -> tuple[int, Seen | str]:
-    return item[0], _LOST[loss]
+    return item[0], _reason(loss)
 
 
 def look(item: tuple[int, ImagePlace], _: object) -> tuple[int, Seen | str]:
@@ -77,14 +71,12 @@ def look(item: tuple[int, ImagePlace], _: object) -> tuple[int, Seen | str]:
     number, place = item
     try:
         return number, _see(place)
-    except Undecodable as error:
-        return number, error.reason
-    except MemoryError:
-        return number, _LOST["memory"]
-    except OSError as error:
-        return number, (error.strerror or "damaged: its data cannot be decoded").lower()
-    except Exception as error:  # a bad image must never stop a run; the type helps whoever looks into it
-        return number, f"damaged: decoding it failed ({type(error).__name__})"
+    except Exception as error:  # a bad image must never stop a run
+        return number, _reason(error)
+
+
+def _reason(cause: Exception | Loss) -> str:
+    return decoding_reason(cause, SECONDS_PER_IMAGE, MEMORY_PER_WORKER_BYTES)
 
 
 def _see(place: ImagePlace) -> Seen:

@@ -28,6 +28,8 @@ from .tokenizer import TextTokenizer
 
 CPU_BATCH_SIZE = 16
 TEXT_BATCH_SIZE = 256
+# As a GPU says it, and torch's allocator on a CPU: on Linux and macOS, and on Windows.
+_NO_MEMORY = ("out of memory", "defaultcpuallocator", "allocate memory", "not enough memory")
 
 
 class ImageTower(nn.Module):
@@ -300,5 +302,5 @@ class TorchEncoder:
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether an error means that a smaller batch would do."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
     )

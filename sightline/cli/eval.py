@@ -76,8 +76,9 @@ docs/regions.md tells the figures.
     "--templates",
     type=AnyPath(),
     metavar="FILE",
-    help="Sentences for class names, one a line: a {} in snow.",
+    help="Sentences for class names beside ours, one a line: a {} in snow.",
 )
+@click.option("--only-templates", is_flag=True, help="Only the sentences of --templates, without ours.")
 @click.option(
     "--probe-train", type=AnyPath(), metavar="PAIRS", help="Train a linear classifier on these images."
 )
@@ -95,6 +96,7 @@ def command(
     classes: bool,
     class_names: Path | None,
     templates: Path | None,
+    only_templates: bool,
     probe_train: Path | None,
     parts: bool,
     regions: bool,
@@ -112,6 +114,7 @@ def command(
                 "--classes": classes,
                 "--class-names": class_names,
                 "--templates": templates,
+                "--only-templates": only_templates,
                 "--probe-train": probe_train,
                 "--parts": parts,
                 "--html": html,
@@ -120,16 +123,17 @@ def command(
         _measure_regions(pairs, models or ("builtin",), device, as_json)
         return
     from trainer.comparison import Choices, compare
-    from trainer.templates import ENSEMBLE, read_class_names, read_templates
+    from trainer.templates import read_class_names
 
     from .. import eval_table, show
 
     names = models or ("builtin",)
     _check_models(names)
+    sentences = _templates(templates, alone=only_templates)
     notes: list[str] = []
     examples = _read(pairs, image_column, caption_column, notes)
     choices = Choices(
-        templates=read_templates(templates) if templates else ENSEMBLE,
+        templates=sentences,
         class_names=read_class_names(class_names) if class_names else {},
         captions_are_names=classes,
         probe_train=_read(probe_train, image_column, caption_column, notes) if probe_train else (),
@@ -209,6 +213,17 @@ def _read(
     reading = read_examples(pairs, image_column=image_column, caption_column=caption_column)
     notes += [f"{pairs}: {note}" for note in reading.notes]
     return reading.examples
+
+
+def _templates(file: Path | None, *, alone: bool) -> tuple[str, ...]:
+    """Give our sentences and those of the file, each once; alone: those of the file."""
+    from indexer.errors import UsageError
+    from trainer.templates import ENSEMBLE, read_templates
+
+    if alone and file is None:
+        raise UsageError("--only-templates leaves no sentences; give yours with --templates FILE")
+    own = read_templates(file) if file else ()
+    return own if alone else tuple(dict.fromkeys((*ENSEMBLE, *own)))
 
 
 def _load(names: Sequence[str], device: str) -> "list[Encoder]":

@@ -1,5 +1,6 @@
 """`sightline train`: fine-tune a model on pairs of images and texts."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,9 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
 )
 @click.option("--image-column", metavar="NAME", help="Which column of a table names the images.")
 @click.option("--caption-column", metavar="NAME", help="Which column of a table holds the texts.")
+@click.option(
+    "--label-column", metavar="NAME", help="Which column of a table holds names of classes, instead."
+)
 @click.option("--check", is_flag=True, help="Only look the pairs through; --json tells what was found.")
 @click.option("--epochs", type=click.IntRange(1), help="Times that every image is seen.")
 @click.option(
@@ -95,7 +99,7 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     help="Numbers to compute in.  [default: auto]",
 )
-@click.option("--seed", type=click.IntRange(0), help="Of all chance.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of all chance.  [default: 0]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
@@ -109,6 +113,7 @@ def command(
     general: Path | None,
     image_column: str | None,
     caption_column: str | None,
+    label_column: str | None,
     check: bool,
     no_blend: bool,
     device: str,
@@ -131,11 +136,14 @@ def command(
     elif folder and not check:
         RunFolder(folder).check_is_free()
     asked = {**settings, "blend": False if no_blend else None, "recompute": settings["recompute"] or None}
-    seed, begun, decided = _seed(settings["seed"], run), _model(model, method, run), _decided(method, run)
+    decided = _decided(method, run)
+    begun = _model(model, method, run)
+    seed = _seed(settings["seed"], begun, decided, run)
     if decided:
         check_options(decided, asked)
     is_cut = _cuts(begun, decided)
-    source = _source(pairs, validation, val_share, image_column, caption_column, seed)
+    columns = {"image_column": image_column, "caption_column": caption_column, "label_column": label_column}
+    source = _source(pairs, validation, val_share, columns, seed)
     checked = (_kept(source, run) if run else None) or _check(source, is_cut)
     for line in train_report.checked_lines(checked):
         show.remark(line)
@@ -166,29 +174,24 @@ def command(
         show.raw("".join(f"{line}\n" for line in train_report.lines(summary)))
 
 
-def _read(source: Path, image_column: str | None, caption_column: str | None) -> "tuple[Example, ...]":
+def _read(source: Path, columns: Mapping[str, str | None]) -> "tuple[Example, ...]":
     from trainer.sources import read_examples
 
     from .. import show
 
-    reading = read_examples(source, image_column=image_column, caption_column=caption_column)
+    reading = read_examples(source, **columns)
     for note in reading.notes:
         show.remark(f"{source}: {note}")
     return reading.examples
 
 
 def _source(
-    pairs: Path,
-    validation: Path | None,
-    share: float,
-    image_column: str | None,
-    caption_column: str | None,
-    seed: int,
+    pairs: Path, validation: Path | None, share: float, columns: Mapping[str, str | None], seed: int
 ) -> "Source":
     from trainer.tuning.kept_pairs import Source
 
-    examples = _read(pairs, image_column, caption_column)
-    held_out = _read(validation, image_column, caption_column) if validation else None
+    examples = _read(pairs, columns)
+    held_out = _read(validation, columns) if validation else None
     return Source(examples, held_out, share, seed)
 
 
@@ -241,7 +244,7 @@ def _general(pairs: Path, method: "Method") -> "tuple[Example, ...]":
     if method not in MEASURED_ON_GENERAL:
         show.remark(f"--general is left out: with the method {method} nothing can be forgotten")
         return ()
-    examples = _read(pairs, None, None)
+    examples = _read(pairs, {})
     with progress() as update:
         kept, findings = leave_out_unreadable(examples, progress=update)
     for finding in findings:
@@ -267,8 +270,15 @@ def _cuts(model: str, method: "Method | None") -> "Callable[[str], bool] | None"
     return None if model in ready_names() else cuts_of(resolve(model, show.remark), show.remark)
 
 
-def _seed(asked: int | None, run: "RunFolder | None") -> int:
-    return int(run.description()["settings"]["seed"]) if run else asked or 0
+def _seed(asked: int | None, model: str, method: "Method | None", run: "RunFolder | None") -> int:
+    """Give the seed that the pairs are split by, the same as of all other chance."""
+    from trainer.tuning.scratch import asked_with_own
+    from trainer.tuning.settings import Method
+
+    if run:
+        return int(run.description()["settings"]["seed"])
+    own = asked_with_own(model, {"seed": asked}) if method is Method.SCRATCH else {}
+    return int(own.get("seed") or asked or 0)
 
 
 def _decided(asked: str, run: "RunFolder | None") -> "Method | None":
@@ -296,9 +306,18 @@ def _model(asked: str | None, method: str, run: "RunFolder | None") -> str:
     """Name what is begun from; a run that is gone on with has said so."""
     if run:
         begun = str(run.description()["model"])
-        _check_went_on("from", begun, asked)
+        if asked is not None and _canonical(asked, run) != _canonical(begun, run):
+            _check_went_on("from", begun, asked)
         return begun
     return asked or ("small" if method == "scratch" else "builtin")
+
+
+def _canonical(model: str, run: "RunFolder") -> str:
+    """Give a name the form in which a run keeps it; runs of before kept it as it was typed."""
+    from trainer.tuning.running import canonical_model
+    from trainer.tuning.settings import Method
+
+    return canonical_model(model, Method(run.description()["settings"]["method"]))
 
 
 def _check_went_on(option: str, begun: str, asked: str | None) -> None:

@@ -165,6 +165,13 @@ def test_twelve_bit_tiff_is_as_bright_as_its_bits_say() -> None:
     assert open_upright(bytes(data))[0].getpixel((8, 8)) == (255, 255, 255)
 
 
+def test_sixteen_bit_tiff_in_which_zero_means_white_is_no_negative() -> None:
+    values = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (16, 1))
+    data = encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
+    decoded = np.asarray(open_upright(data)[0])[0, :, 0]
+    np.testing.assert_allclose(decoded, np.arange(256)[::-1], atol=1)
+
+
 def test_sixteen_bit_colour_png_is_scaled() -> None:
     row = b"\0" + struct.pack(">3H", 65535, 32768, 0) * 8
     data = png(8, 8, 16, 2, zlib.compress(row * 8))

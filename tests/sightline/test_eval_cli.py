@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.cli.eval import _templates
+from trainer.templates import ENSEMBLE
+
 from .conftest import CONFIG, Run
 from .reading import read
 
@@ -110,13 +113,25 @@ def test_class_folders_are_measured_by_naming_and_by_a_probe(run: Run, classes: 
     assert told["classes"] == 2
 
 
-def test_own_templates_and_names_change_what_is_asked(run: Run, classes: Path, model: Path, tmp_path: Path):
-    (tmp_path / "templates.txt").write_text("a {} at night\n")
+def test_own_names_change_what_is_asked(run: Run, classes: Path, model: Path, tmp_path: Path):
     (tmp_path / "names.json").write_text('{"red door": "the old town", "blue door": "the old town"}')
-    options = ("--templates", tmp_path / "templates.txt", "--class-names", tmp_path / "names.json")
-    done = run("eval", classes / "test", "--model", model, "--json", *options)
+    done = run("eval", classes / "test", "--model", model, "--json", "--class-names", tmp_path / "names.json")
     (figure,) = json.loads(done.stdout)["figures"]
     assert figure["values"][0]["value"] == 0.0  # two classes of one name: a tie counts against us
+
+
+@pytest.mark.parametrize(("alone", "count"), [(False, len(ENSEMBLE) + 1), (True, 2)])
+def test_own_templates_stand_beside_ours_unless_they_are_to_stand_alone(
+    tmp_path: Path, alone: bool, count: int
+):
+    (tmp_path / "templates.txt").write_text("a {} at night\na {}\n")
+    assert len(_templates(tmp_path / "templates.txt", alone=alone)) == count
+
+
+def test_no_templates_at_all_are_refused(run: Run, classes: Path, model: Path):
+    done = run("eval", classes / "test", "--model", model, "--only-templates")
+    assert done.returncode == 2
+    assert b"give yours with --templates" in done.stderr
 
 
 def test_captions_are_taken_for_classes_when_told(run: Run, pairs: Path, model: Path):

@@ -229,3 +229,51 @@ def test_a_folder_with_a_run_is_told_before_the_pairs_are_looked_through(
     done = run("train", pairs, "--out", tmp_path)
     assert done.returncode == 2
     assert done.stderr.decode().splitlines()[0].endswith("go on with --resume, or name another folder")
+
+
+@pytest.mark.parametrize(
+    ("method", "own"), [("head", "pairs.jsonl"), ("probe", "open_clip_model.safetensors")]
+)
+def test_what_is_in_the_folder_is_never_replaced(
+    run: Run, pairs: Path, tmp_path: Path, method: str, own: str
+) -> None:
+    (tmp_path / own).write_text("somebody's own")
+    done = run("train", pairs, "--method", method, "--out", tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert f"{own}: there already" in line
+    assert (tmp_path / own).read_text() == "somebody's own"
+
+
+def test_a_run_goes_on_from_another_folder_under_any_name_of_its_configuration(
+    run: Run, pairs: Path, config: Path, tmp_path: Path
+) -> None:
+    command = ("train", pairs, "--out", tmp_path / "run", "--method", "scratch", "--epochs", "1")
+    begun = run(*command, "--from", config.name, cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "run/summary.json").unlink()  # as a kill just before the end leaves it
+    (tmp_path / "elsewhere").mkdir()
+    again = run(*command, "--from", config, "--resume", cwd=tmp_path / "elsewhere")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_run_goes_on_with_the_seed_of_its_configuration(
+    run: Run, pairs: Path, config: Path, tmp_path: Path
+) -> None:
+    config.write_text(json.dumps({**CONFIG, "settings": {"seed": 5, "epochs": 1}}))
+    command = ("train", pairs, "--out", tmp_path / "run", "--method", "scratch", "--from", config)
+    begun = run(*command)
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "run/summary.json").unlink()  # as a kill just before the end leaves it
+    again = run(*command, "--resume")
+    assert again.returncode == 0, again.stderr
+
+
+def test_classes_of_a_named_column_are_told_apart_by_a_probe(run: Run, pairs: Path, tmp_path: Path) -> None:
+    images = sorted((pairs.parent / "drawn").iterdir())
+    rows = [f"{image},{image.name.split()[0]}" for image in images]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,species", *rows]))
+    options = ("--method", "probe", "--label-column", "species", "--val-share", "0.3")
+    done = run("train", tmp_path / "pairs.csv", "--out", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert b"of 4 classes" in done.stderr

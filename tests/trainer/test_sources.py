@@ -53,6 +53,21 @@ def shard(path: Path, members: dict[str, bytes]) -> Path:
 # ---- tables
 
 
+def test_a_column_of_any_name_is_taken_for_classes_when_told(tmp_path: Path, images: list[Path]) -> None:
+    path = table(
+        tmp_path, "pairs.csv", f"image,species,notes\nimages/{images[0].name},blue_tit,on a branch\n"
+    )
+    (example,) = read_examples(path, label_column="species").examples
+    assert example.label == "blue_tit"
+    assert "a photo of a blue tit" in example.captions
+
+
+def test_captions_and_classes_at_once_are_refused(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,species,notes\nimages/{images[0].name},tit,on a branch\n")
+    with pytest.raises(PairsInvalid, match="leave --caption-column or --label-column out"):
+        read_examples(path, caption_column="notes", label_column="species")
+
+
 def test_rows_of_one_image_become_one_example(tmp_path: Path, images: list[Path]) -> None:
     name = f"images/{images[0].name}"
     path = table(tmp_path, "pairs.csv", f"image,caption\n{name},a dog\n{name},a brown dog\n{name},a dog\n")

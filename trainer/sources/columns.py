@@ -28,6 +28,15 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class NamedColumns:
+    """The columns that a person has named; None: to be guessed."""
+
+    image: str | None = None
+    caption: str | None = None
+    label: str | None = None  # class names, in the place of captions
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Which column is which."""
 
@@ -37,30 +46,39 @@ class Columns:
     note: str  # how they were chosen
 
 
-def choose_columns(
-    table: Path, names: Sequence[str], sample: Sequence[Row], image: str | None, caption: str | None
-) -> Columns:
+def choose_columns(table: Path, names: Sequence[str], sample: Sequence[Row], named: NamedColumns) -> Columns:
     """Take the columns that were named, guess the others; raises PairsInvalid when that is not possible."""
-    for named in (image, caption):
-        if named is not None and named not in names:
-            raise PairsInvalid(table, f"has no column {named!r}; it has {_listed(names)}")
-    chosen_image = image or _image_column([n for n in names if n != caption], sample)
+    _check_named(table, names, named)
+    told = named.label or named.caption
+    chosen_image = named.image or _image_column([name for name in names if name != told], sample)
     if chosen_image is None:
         raise PairsInvalid(
             table, f"no column looks like image files in {_listed(names)}; name it with --image-column"
         )
-    others = [name for name in names if name != chosen_image]
-    chosen = caption or _caption_column(others, sample)
+    chosen = told or _caption_column([name for name in names if name != chosen_image], sample)
     if chosen is None:
         raise PairsInvalid(
-            table, f"no column looks like captions in {_listed(names)}; name it with --caption-column"
+            table,
+            f"no column looks like captions in {_listed(names)}; name it with --caption-column, or a column "
+            "of class names with --label-column",
         )
-    is_label = caption is None and _letters(chosen) in LABEL_NAMES
+    is_label = named.label is not None or (named.caption is None and _letters(chosen) in LABEL_NAMES)
     kind = "class names" if is_label else "captions"
-    how = "" if image and caption else ", guessed; settable with --image-column and --caption-column"
+    options = "--image-column, --caption-column and --label-column"
+    how = "" if named.image and told else f", guessed; settable with {options}"
     return Columns(
         chosen_image, chosen, is_label, f"images from {chosen_image!r}, {kind} from {chosen!r}{how}"
     )
+
+
+def _check_named(table: Path, names: Sequence[str], named: NamedColumns) -> None:
+    for name in (named.image, named.caption, named.label):
+        if name is not None and name not in names:
+            raise PairsInvalid(table, f"has no column {name!r}; it has {_listed(names)}")
+    if named.caption is not None and named.label is not None:
+        raise PairsInvalid(
+            table, "is read for its captions or for its classes; leave --caption-column or --label-column out"
+        )
 
 
 def looks_like_image(value: object) -> bool:

@@ -7,7 +7,7 @@ from indexer.errors import PairsInvalid
 from indexer.paths import home_expanded_or_kept
 
 from ..examples import ImagePlace
-from .columns import SAMPLE_ROWS, Columns, Row, choose_columns
+from .columns import SAMPLE_ROWS, Columns, NamedColumns, Row, choose_columns
 from .folders import classes_note
 from .records import Gathered, LeftOut, Reading, tidy
 from .rows import open_table
@@ -16,7 +16,7 @@ from .wording import class_captions
 ENDINGS = frozenset([".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq"])
 
 
-def read_table(path: Path, *, image_column: str | None, caption_column: str | None) -> Reading:
+def read_table(path: Path, named: NamedColumns) -> Reading:
     """Read a CSV, TSV, JSONL or Parquet file; relative image paths count from its folder.
 
     Raises PairsInvalid when it is no such table or none of its images is there, and OSError.
@@ -24,7 +24,7 @@ def read_table(path: Path, *, image_column: str | None, caption_column: str | No
     left_out = LeftOut()
     table = open_table(path, left_out)
     head = list(islice(table.rows, SAMPLE_ROWS))
-    columns = choose_columns(path, table.names, [row for _, row in head], image_column, caption_column)
+    columns = choose_columns(path, table.names, [row for _, row in head], named)
     gathered = Gathered()
     images = _Images(path.parent)
     for where, row in chain(head, table.rows):

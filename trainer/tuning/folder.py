@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.encoders.names import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILES
+from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
+from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE
 from indexer.errors import PairsInvalid
 from indexer.store.files import replacing
 
@@ -18,6 +21,17 @@ SUMMARY_FILE = "summary.json"
 BEST_FILE = "best.pt"  # the weights that were best on validation
 CURVES_FILE = "curves.png"
 BOARD_FOLDER = "tensorboard"
+PROBE_FILE = "probe.npz"
+PATCHES_FILES = ("patches-train.f16", "patches-validation.f16")  # only until a head for them is learned
+
+# All that a run of any method writes. What a person has of such a name is theirs. A model in any form counts:
+# of two kinds of weights in a folder the wrong ones may be loaded.
+WRITTEN = (
+    *(SETTINGS_FILE, LOG_FILE, PAIRS_FILE, CHECKPOINT_FILE, BEST_FILE),
+    *(SUMMARY_FILE, CURVES_FILE, BOARD_FOLDER),
+    *(CONFIG_FILE, *WEIGHTS_FILES, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE),
+    *(HEAD_FILE, HEAD_CARD_FILE, PROBE_FILE, *PATCHES_FILES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +61,21 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def check_is_free(self) -> None:
-        """Raise PairsInvalid when there is a run in it, or when it can be no folder."""
+        """Raise PairsInvalid when a run, a model or a file that a run would replace is in it.
+
+        So it does when it can be no folder.
+        """
         for place in (self.path, *self.path.absolute().parents):
             if place.exists() and not place.is_dir():
                 raise PairsInvalid(place, "a file, and a run is kept in a folder; name another with --out")
         if (self.path / SETTINGS_FILE).exists():
             raise PairsInvalid(
                 self.path, "there is a run in it already; go on with --resume, or name another folder"
+            )
+        if taken := [name for name in WRITTEN if os.path.lexists(self.path / name)]:
+            raise PairsInvalid(
+                self.path / taken[0],
+                "there already, and a run writes its own file of that name; name another folder with --out",
             )
 
     def check_can_go_on(self) -> None:
@@ -78,7 +100,9 @@ class RunFolder:
         file = self.path / SETTINGS_FILE
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if not {"model", "settings"} <= found.keys():
+                raise ValueError("a file of another kind")
+        except (OSError, ValueError, AttributeError) as error:
             raise PairsInvalid(self.path, "holds no run to go on with; leave --resume out") from error
         return found
 

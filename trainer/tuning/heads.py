@@ -48,6 +48,7 @@ class HeadResult:
     maps: Maps
     score: Score
     epochs: int
+    held_out: tuple[Vectors, Vectors]  # of the validation, unturned: images and texts
 
 
 class _Head(nn.Module):
@@ -107,14 +108,14 @@ def _learn(
     head = _Head(features.images.shape[1])
     optimizer = torch.optim.SGD(head.parameters(), lr=settings.rate, momentum=MOMENTUM)
     scale = trainee.model.logit_scale.detach().cpu() + math.log(SOFTER)
-    best = HeadResult(head.maps(), validation.score_vectors(*held_out), 0)
+    best = HeadResult(head.maps(), validation.score_vectors(*held_out), 0, held_out)
     for epoch in range(1, settings.epochs + 1):
         loss = 0.0
         for rows in _batches(len(features.examples), settings, epoch):
             loss = _step(trainee, settings, head, optimizer, features, rows, scale)
         score = validation.score_vectors(*turned(held_out, head.maps()))
         if score.overall > best.score.overall:
-            best = HeadResult(head.maps(), score, epoch)
+            best = HeadResult(head.maps(), score, epoch, held_out)
         watch(epoch, loss, score)
         if epoch - best.epochs >= settings.patience:
             break
@@ -154,6 +155,12 @@ def turned(vectors: tuple[Vectors, Vectors], maps: Maps) -> tuple[Vectors, Vecto
         for rows, matrix in zip(vectors, (maps.image, maps.text), strict=True)
     )
     return images, texts
+
+
+def between(maps: Maps, alpha: float) -> Maps:
+    """Give the maps whose fold is (1 - alpha) of the projections before and alpha of those that maps give."""
+    unit = torch.eye(len(maps.image))
+    return Maps(torch.lerp(unit, maps.image, alpha), torch.lerp(unit, maps.text, alpha))
 
 
 @torch.no_grad()

@@ -1,10 +1,12 @@
 """Learning: steps of gradient descent on a trainee, epoch by epoch, that a kill can interrupt anywhere."""
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from indexer.encoders.openclip import is_out_of_memory
+from indexer.encoders.quiet import brief
 from indexer.errors import EncoderError, TrainingFailed
 
 from ..checkpoint import Progress, load_state, save_state
@@ -20,7 +24,7 @@ from ..learner import LOG_SCALE_MAX, has_fast_bfloat16
 from ..loop import CosineSchedule, make_optimizer
 from .accumulation import backward
 from .epochs import Epoch
-from .folder import RunFolder
+from .folder import BEST_FILE, CHECKPOINT_FILE, RunFolder
 from .images import Crops, Images
 from .lora import add_low_rank
 from .memory import memory_told
@@ -91,7 +95,7 @@ class Learning:
         )
         self._schedule = CosineSchedule(self.steps, round(settings.warmup * self.steps), settings.rate)
         self.state = State(Progress(0, 0, 0.0))
-        self._saved_at = time.monotonic()
+        self._saved_at = self._counted_at = time.monotonic()
 
     @property
     def _epoch(self) -> Epoch:
@@ -125,10 +129,10 @@ class Learning:
     def _run(self) -> None:
         if self._has_ended():
             return  # killed while it was measured, or saved
+        self._counted_at = time.monotonic()
         for pixels, rows, step in self._batches():
-            began = time.perf_counter()
             loss = self._guarded_step(pixels, rows, step)
-            self._count(len(rows), time.perf_counter() - began)
+            self._count(len(rows))
             if (step + 1) % self.steps_per_epoch == 0:
                 self._end_epoch((step + 1) // self.steps_per_epoch)
                 if self._has_stalled((step + 1) // self.steps_per_epoch):
@@ -260,6 +264,7 @@ class Learning:
                 save_state(self.folder.best, {"model": self.trainee.model.state_dict()})
         if self._process.is_first and state.last is not None:
             self.folder.log(step=state.progress.step, epoch=epoch, **state.last.as_dict())
+        self._count_seconds()
 
     def _validate(self) -> Score:
         try:
@@ -274,11 +279,16 @@ class Learning:
         epochs, over = divmod(self.state.progress.step, self.steps_per_epoch)
         return epochs > 0 and over == 0 and self._has_stalled(epochs)
 
-    def _count(self, images: int, seconds: float) -> None:
+    def _count(self, images: int) -> None:
         done = self.state.progress
-        self.state.progress = replace(
-            done, step=done.step + 1, samples=done.samples + images, seconds=done.seconds + seconds
-        )
+        self.state.progress = replace(done, step=done.step + 1, samples=done.samples + images)
+        self._count_seconds()
+
+    def _count_seconds(self) -> None:
+        """Count all that has passed: waiting for images and validating take time as well."""
+        now, done = time.monotonic(), self.state.progress
+        self.state.progress = replace(done, seconds=done.seconds + now - self._counted_at)
+        self._counted_at = now
 
     def _tell(self, step: int, loss: float) -> None:
         if not self._process.is_first:
@@ -316,7 +326,11 @@ class Learning:
         if not self.folder.checkpoint.exists():
             self._cut_log()
             return  # killed before the first: from the beginning
-        kept = load_state(self.folder.checkpoint)
+        with _told_if_unfit(self.folder.checkpoint):
+            self._go_back(load_state(self.folder.checkpoint))
+        self._cut_log()
+
+    def _go_back(self, kept: dict[str, Any]) -> None:
         self.trainee.model.load_state_dict(kept["model"])
         self._optimizer.load_state_dict(kept["optimizer"])
         self._scaler.load_state_dict(kept["scaler"])
@@ -327,7 +341,6 @@ class Learning:
             kept["best_epoch"],
             _score(kept["last"]),
         )
-        self._cut_log()
 
     def _cut_log(self) -> None:
         if self._process.is_first:
@@ -347,8 +360,25 @@ class Learning:
         }
 
     def _load_best(self) -> None:
-        with suppress(FileNotFoundError):
-            self.trainee.model.load_state_dict(load_state(self.folder.best)["model"])
+        if self.folder.best.exists():
+            with _told_if_unfit(self.folder.best):
+                self.trainee.model.load_state_dict(load_state(self.folder.best)["model"])
+
+
+@contextmanager
+def _told_if_unfit(file: Path) -> Iterator[None]:
+    """Raise TrainingFailed, with the file and the remedy, where it cannot be gone on from."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.PickleError) as error:
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise TrainingFailed(
+                f"no memory to read {file}; end other programs, then go on with --resume"
+            ) from error
+        raise TrainingFailed(
+            f"{file} cannot be gone on from ({brief(error)}); if it is damaged, remove {CHECKPOINT_FILE} and "
+            f"{BEST_FILE}: --resume then learns from the beginning"
+        ) from error
 
 
 def _values(score: Score | None) -> dict[str, float] | None:

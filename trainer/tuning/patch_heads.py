@@ -24,6 +24,7 @@ from ..nouns import NamedThings, named_things
 from ..pacl import PatchEmbedder
 from ..patches import Patches, Tell, keep_patches
 from .aligning import Aligned, Material, align
+from .folder import PATCHES_FILES
 from .settings import Settings
 from .trainee import Trainee
 from .validation import Score, Validation
@@ -54,7 +55,8 @@ class PatchHeadTraining:
     @property
     def kept(self) -> tuple[Path, Path]:
         """Give the files of the patches, which only an unfinished run needs."""
-        return self._folder / "patches-train.f16", self._folder / "patches-validation.f16"
+        train, validation = PATCHES_FILES
+        return self._folder / train, self._folder / validation
 
     def learn(
         self, gathered: Gathered, validation: Validation, watch: Callable[[int, float, Score], None]

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,23 +15,24 @@ from numpy.typing import NDArray
 from indexer.encoders.dense import Variant
 from indexer.encoders.dense_torch import patch_module
 from indexer.encoders.device import choose_device
-from indexer.encoders.names import resolve
+from indexer.encoders.names import canonical, resolve
 from indexer.errors import PairsInvalid, UsageError
 
+from ..checking import Finding, about_cut
 from ..examples import Example
 from ..linear_probe import LinearProbe, train_probe
 from . import pieces
-from .blending import Blend, choose, measure_blends, mix, state_of
+from .blending import ALPHAS, Blend, choose, measure_blends, mix, state_of
 from .curves import draw_curves, write_board
-from .folder import RunFolder
-from .heads import fold, learn_head
+from .folder import PROBE_FILE, RunFolder
+from .heads import HeadResult, between, fold, learn_head, turned
 from .images import Images
 from .kept_pairs import write_pairs
 from .learning import Learning, Moment, Watch
 from .lora import merge
 from .patch_heads import PatchHeadTraining, save_encoder
 from .processes import Process, joined, local_device
-from .scratch import read_configuration
+from .scratch import asked_with_own, canonical_configuration, read_configuration
 from .settings import (
     BY_GRADIENT,
     FOR_MEMORY,
@@ -44,7 +45,6 @@ from .settings import (
 from .trainee import ENCODED_AT_ONCE, Trainee, forget_unfinished
 from .validation import Score, Validation
 
-PROBE_FILE = "probe.npz"
 Notify = Callable[[str], None]
 
 
@@ -122,7 +122,7 @@ def _tune(
     trainee.to(device)
     trainee.encoded_at_once = min(ENCODED_AT_ONCE, settings.micro_batch or ENCODED_AT_ONCE)
     if process.is_first:
-        folder.begin(_description(request, settings), resume=request.resume)
+        folder.begin(_description(request, settings, trainee.origin), resume=request.resume)
         forget_unfinished(folder.path)
         if request.source is not None:
             write_pairs(folder.pairs, request.source, (request.train, request.validation))
@@ -150,13 +150,23 @@ def _begin(request: Request, process: Process, notify: Notify) -> tuple[Trainee,
     if process.is_first:
         for line in pieces.remarks(trainee, settings, len(request.train), process.count):
             notify(line)
+        for finding in _cut_by_own(trainee, request):
+            notify(str(finding))
     return trainee, settings
+
+
+def _cut_by_own(trainee: Trainee, request: Request) -> Iterator[Finding]:
+    """Tell of captions that a new model cuts; by another's tokenizer they were looked for beforehand."""
+    if request.method is Method.SCRATCH:
+        examples = (*request.train, *request.validation)
+        yield from about_cut([text for each in examples for text in each.captions], trainee.own_cuts())
 
 
 def _resumed(request: Request, process: Process, notify: Notify) -> tuple[Trainee, Settings]:
     begun = _begun(request)
     settings = replace(begun, **_for_memory(request.asked))
     trainee = _trainee(request, settings.seed, notify)
+    _check_began_from(trainee, request)
     if pieces.depend_on_size(trainee, settings):
         pieces.check_are_the_same(begun, settings, len(request.train), process.count)
     return trainee, settings
@@ -175,10 +185,20 @@ def _begun(request: Request) -> Settings:
     return Settings.from_dict(begun["settings"])
 
 
+def _check_began_from(trainee: Trainee, request: Request) -> None:
+    """Refuse another model under the same name: what was learned belongs to the one that was begun from."""
+    begun = RunFolder(request.folder).description().get("origin")
+    if begun not in (None, trainee.origin):  # None: a run of before, which has not kept it
+        raise UsageError(
+            f"{request.model} is not what the run in {request.folder} began from: its weights or its "
+            "configuration have changed; put it back as it was, or begin another run"
+        )
+
+
 def _fresh(request: Request, notify: Notify) -> tuple[Trainee, Settings]:
-    trainee = _trainee(request, int(request.asked.get("seed") or 0), notify)
-    own = read_configuration(request.model).get("settings", {}) if request.method is Method.SCRATCH else {}
-    asked = {**own, **{name: value for name, value in request.asked.items() if value is not None}}
+    from_nothing = request.method is Method.SCRATCH
+    asked = asked_with_own(request.model, request.asked) if from_nothing else request.asked
+    trainee = _trainee(request, int(asked.get("seed") or 0), notify)
     return trainee, default_settings(request.method, trainee.parameter_count, **asked)
 
 
@@ -207,14 +227,20 @@ def _trainee(request: Request, seed: int, notify: Notify) -> Trainee:
     return Trainee.from_nothing(read_configuration(request.model), texts, seed)
 
 
-def _description(request: Request, settings: Settings) -> dict[str, Any]:
+def _description(request: Request, settings: Settings, origin: str) -> dict[str, Any]:
     return {
-        "model": request.model,
+        "model": canonical_model(request.model, request.method),
+        "origin": origin,
         "settings": settings.as_dict(),
         "train_images": len(request.train),
         "validation_images": len(request.validation),
         "pairs": _digest(request),
     }
+
+
+def canonical_model(name: str, method: Method) -> str:
+    """Give what a run begins from a name that holds from any working folder."""
+    return canonical_configuration(name) if method is Method.SCRATCH else canonical(name)
 
 
 def _digest(request: Request) -> str:
@@ -282,8 +308,21 @@ class _Job:
         before = self._measure()
         tell = self._epoch_teller(watch)
         found = learn_head(self.trainee, self.settings, self.request.train, self.validation, tell)
-        fold(self.trainee, found.maps)
-        return self._finish(before, [], found.epochs)
+        blends = self._head_blends(found) if self.settings.blend and found.epochs else []
+        fold(self.trainee, between(found.maps, choose(blends).alpha) if blends else found.maps)
+        return self._finish(before, blends, found.epochs)
+
+    def _head_blends(self, found: HeadResult) -> list[Blend]:
+        """Measure the mixtures by vectors that are there: all of the head is in its maps."""
+        general = self.general
+        vectors = general.vectors(self.trainee) if general else None
+
+        def measured(alpha: float) -> Blend:
+            maps = between(found.maps, alpha)
+            forgotten = general.score_vectors(*turned(vectors, maps)) if general and vectors else None
+            return Blend(alpha, self.validation.score_vectors(*turned(found.held_out, maps)), forgotten)
+
+        return [measured(alpha) for alpha in ALPHAS]
 
     def _epoch_teller(self, watch: Watch) -> Callable[[int, float, Score], None]:
         began = time.monotonic()

@@ -1,6 +1,7 @@
 """Settings: what a training run is asked to do, with defaults by method that suit a small set of pairs."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
@@ -85,6 +86,34 @@ class Settings:
         return cls(**{**values, "method": Method(values["method"]), "loss": LossName(values["loss"])})
 
 
+SEED_MAX = 2**64 - 1  # torch takes none above
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "epochs": (1, math.inf),
+    "batch_size": (2, math.inf),
+    "micro_batch": (1, math.inf),
+    "weight_decay": (0, 1),
+    "warmup": (0, 1),
+    "lora_rank": (1, math.inf),
+    "patience": (1, math.inf),
+    "seed": (0, SEED_MAX),
+}
+
+
+def limits_broken(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the names of values (None: the usual one) that no run can be done with, and what is wanted."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, (least, most) in _BOUNDS.items():
+        if name in given and not least <= given[name] <= most:
+            yield name, f"at least {least}" if most == math.inf else f"{least} to {most}"
+    if "rate" in given and not 0 < given["rate"] < math.inf:
+        yield "rate", "above 0"
+    if "least_area" in given and not 0 < given["least_area"] <= 1:
+        yield "least_area", "above 0, and 1 at most"
+    if given.get("precision", "auto") not in PRECISIONS:
+        yield "precision", f"one of {', '.join(PRECISIONS)}"
+
+
 FOR_MEMORY = frozenset(["micro_batch", "recompute"])
 
 HEAD_BELOW, FULL_FROM = 300, 5_000  # images
@@ -115,10 +144,16 @@ def check_options(method: Method, asked: Mapping[str, object]) -> None:
     named = [name for name, value in asked.items() if value is not None and value is not False]
     idle = [name for name in named if method not in USED_BY.get(name, (method,))]
     if idle:
-        options = ", ".join(f"--{name.removesuffix('_size').replace('_', '-')}" for name in idle)
+        options = ", ".join(map(_option, idle))
         raise UsageError(f"the method {method} makes no use of {options}; leave that out")
+    for name, want in limits_broken(asked):
+        raise UsageError(f"{_option(name)} {asked[name]} must be {want}")
     if method in (Method.HEAD, Method.PACL) and asked.get("loss") == LossName.SIGMOID:
         raise UsageError(f"the method {method} learns by the softmax loss alone; leave --loss out")
+
+
+def _option(name: str) -> str:
+    return f"--{name.removesuffix('_size').replace('_', '-')}"
 
 
 def default_settings(method: Method, parameters: int, **asked: Any) -> Settings:

@@ -1,11 +1,12 @@
 """The trainee: an open_clip model that learns, with all that is needed to feed it and to write it down."""
 
+import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE, own_rules, text_f
 from indexer.encoders.tokenizer import TextTokenizer
 from indexer.records import Preprocessing, Vectors
 
+from ..cutting import cuts_by
 from ..learner import LOG_SCALE_MAX
 from ..losses import sigmoid_contrastive, weighted_contrastive
 from ..vocabulary import learn_vocabulary
@@ -66,6 +68,7 @@ class Trainee(nn.Module):
         preprocessing: Preprocessing,
         tokenizer: TextTokenizer,
         tokenizer_files: dict[str, bytes],
+        weights_hash: str = "",
     ) -> None:
         super().__init__()
         self.model: Any = model
@@ -73,6 +76,7 @@ class Trainee(nn.Module):
         self.preprocessing = preprocessing
         self.tokenizer = tokenizer
         self._tokenizer_files = tokenizer_files  # by name; none where open_clip brings its own
+        self._weights_hash = weights_hash  # of what is begun from; "": nothing
         self.tower = ImageTower(model, preprocessing, torch.float32)
         self.precision = torch.float32
         self.encoded_at_once = ENCODED_AT_ONCE
@@ -86,7 +90,7 @@ class Trainee(nn.Module):
             kept = _tokenizer_files(file, files)
         model = build_model(files).requires_grad_(True)
         config = dict(files.model_config) | ({"quick_gelu": True} if files.quick_gelu else {})
-        return cls(model, config, files.preprocessing, tokenizer, kept)
+        return cls(model, config, files.preprocessing, tokenizer, kept, files.weights_hash)
 
     @classmethod
     def from_nothing(cls, config: dict[str, Any], texts: Sequence[str], seed: int) -> Self:
@@ -95,15 +99,24 @@ class Trainee(nn.Module):
 
         register_image_network()
         torch.manual_seed(seed)
-        shape, text = config["model_cfg"], config["model_cfg"]["text_cfg"]
+        shape = _shape(config["model_cfg"])
+        text = shape["text_cfg"]
         words = learn_vocabulary(texts, size=text["vocab_size"], context_length=text["context_length"])
         content = words.to_str(pretty=False).encode()
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / TOKENIZER_FILE).write_bytes(content)
             tokenizer = TextTokenizer(Path(folder) / TOKENIZER_FILE, own_rules(text))
-        model = open_clip.CustomTextCLIP(shape["embed_dim"], shape["vision_cfg"], text)
+        model = open_clip.CustomTextCLIP(
+            shape["embed_dim"], shape["vision_cfg"], text, quick_gelu=shape["quick_gelu"]
+        )
         transform = {**DEFAULT_TRANSFORM, **config.get("preprocess_cfg", {})}
         return cls(model, shape, preprocessing_of(shape, transform), tokenizer, {TOKENIZER_FILE: content})
+
+    @property
+    def origin(self) -> str:
+        """Tell what is begun from, weights and shape, from anything else."""
+        parts = [self._weights_hash, self.model_config, asdict(self.preprocessing)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
     def parameter_count(self) -> int:
@@ -124,6 +137,10 @@ class Trainee(nn.Module):
     def inputs(self, pixels: PixelBatch, texts: Sequence[str]) -> Inputs:
         """Tokenise; over-long texts are cut."""
         return Inputs(pixels, self.tokenizer.ids(texts))
+
+    def own_cuts(self) -> Callable[[str], bool]:
+        """Give the function that tells whether a tokenizer which came with the model cuts a text."""
+        return cuts_by(self._tokenizer_files[TOKENIZER_FILE])
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Encode both sides to (n, dim) float32 unit rows, with a graph."""
@@ -251,6 +268,25 @@ def forget_unfinished(folder: Path) -> None:
     """Remove the models that a kill left half-written."""
     for left in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _shape(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a new model is built from, and nothing else: it is saved, and must be built alike again.
+
+    The vocabulary is learned from the captions, whatever tokenizer is named; no tower comes with weights.
+    """
+    text = {key: value for key, value in given["text_cfg"].items() if not key.startswith("hf_")}
+    text.pop("tokenizer_kwargs", None)
+    vision = dict(given["vision_cfg"])
+    if "timm_model_name" in vision:
+        vision["timm_model_pretrained"] = False
+    return {
+        "embed_dim": given["embed_dim"],
+        "vision_cfg": vision,
+        "text_cfg": text,
+        "custom_text": True,
+        "quick_gelu": bool(given.get("quick_gelu")),
+    }
 
 
 def _tokenizer_files(file: Path, files: ModelFiles) -> dict[str, bytes]:

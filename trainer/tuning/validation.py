@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from indexer.errors import EncoderError
 from indexer.records import Vectors
 
-from ..examples import Example
+from ..examples import Example, caption_key
 from ..metrics import Answers, Links, ask, link, ranked
 from .images import Images
 from .trainee import Trainee
@@ -40,7 +40,8 @@ class Score:
 class Validation:
     """Held-out examples with their images.
 
-    Texts that are equal are one text with several images, and what is said of a photo is true of its copies.
+    Texts that say the same (`caption_key`) are one text with several images, and what is said of a photo is
+    true of its copies.
     """
 
     def __init__(self, examples: tuple[Example, ...], images: Images) -> None:
@@ -50,12 +51,15 @@ class Validation:
         for row, example in enumerate(examples):
             if example.photo is not None:
                 copies.setdefault(example.photo, set()).add(row)
-        texts: dict[str, set[int]] = {}
+        said: dict[str, str] = {}
+        rows_of: dict[str, set[int]] = {}
         for row, example in enumerate(examples):
             for text in example.captions:
-                texts.setdefault(text, set()).update({row}, copies.get(example.photo or "", ()))
-        self.texts = list(texts)
-        self.links: Links = link([sorted(rows) for rows in texts.values()])
+                key = caption_key(text)
+                said.setdefault(key, text)
+                rows_of.setdefault(key, set()).update({row}, copies.get(example.photo or "", ()))
+        self.texts = list(said.values())
+        self.links: Links = link([sorted(rows) for rows in rows_of.values()])
 
     def close(self) -> None:
         """Stop reading images."""

@@ -46,6 +46,27 @@ def test_pieces_give_the_gradient_of_the_whole_batch(pieces: int) -> None:
     assert_equal(gradients(trainee, 1), gradients(trainee, pieces))
 
 
+def likeness(some: dict[str, Tensor], others: dict[str, Tensor]) -> float:
+    one, other = (torch.cat([each.flatten() for each in set_.values()]) for set_ in (some, others))
+    return float(nn.functional.cosine_similarity(one, other, dim=0))
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_pieces_in_half_precision_point_where_the_whole_batch_does(precision: torch.dtype) -> None:
+    trainee = tiny_trainee()
+    exact = gradients(trainee, 1)
+    trainee.precision = precision
+    assert likeness(gradients(trainee, 4), exact) > 0.99
+
+
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_computing_again_on_the_way_back_gives_the_same_gradient(pieces: int) -> None:
+    trainee = tiny_trainee().train()
+    plain = gradients(trainee, pieces)
+    trainee.model.set_grad_checkpointing(True)
+    assert_equal(plain, gradients(trainee, pieces))
+
+
 def test_the_temperature_has_the_right_gradient_too() -> None:
     trainee = tiny_trainee()
     whole, pieces = (gradients(trainee, count)["logit_scale"] for count in (1, 4))

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from indexer.errors import EncoderError
-from trainer.tuning.heads import Maps, fold, turned
+from trainer.tuning.blending import mix, state_of
+from trainer.tuning.heads import Maps, between, fold, turned
 from trainer.tuning.trainee import Trainee
 
 from .models import random_pixels, tiny_trainee
@@ -27,6 +28,16 @@ def test_folding_gives_the_turned_vectors(which: str) -> None:
     after = trainee.image_vectors(iter([pixels])), trainee.text_vectors(["a red circle", "left"])
     for one, other in zip(turned(before, maps), after, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_map_between_gives_the_mixture_of_the_weights() -> None:
+    trainee, mixed, maps = tiny_trainee(), tiny_trainee(), random_maps(32)
+    before = state_of(mixed.model)
+    fold(mixed, maps)
+    mix(mixed.model, before, state_of(mixed.model), 0.3)
+    fold(trainee, between(maps, 0.3))
+    for name, tensor in trainee.model.state_dict().items():
+        torch.testing.assert_close(tensor, mixed.model.state_dict()[name], msg=name)
 
 
 def test_a_tower_without_a_projection_is_refused() -> None:

@@ -1,6 +1,8 @@
 """A run learns, says what it did, goes on after a kill, and leaves a model that `index` loads."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from indexer.encoders.base import PixelBatch
 from indexer.encoders.loading import load_encoder
 from indexer.errors import PairsInvalid, TrainingFailed, UsageError
 from trainer.examples import Example, ImagePlace
+from trainer.tuning.images import Images
 from trainer.tuning.learning import Moment
 from trainer.tuning.running import Request, Summary, tune
 from trainer.tuning.settings import Method
@@ -177,6 +180,84 @@ def test_a_run_does_not_go_on_with_other_settings(
         tune(replace(asked, asked={**asked.asked, "epochs": 2}, resume=True))
 
 
+def changed(config: str, **values: Any) -> None:
+    """Write other values into a configuration, under its old name."""
+    file = Path(config)
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "model_cfg": {**kept["model_cfg"], **values}}))
+
+
+def test_a_run_does_not_go_on_with_another_architecture(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=1))
+    changed(config, embed_dim=16)
+    with pytest.raises(UsageError, match=r"is not what the run in .* began from"):
+        tune(replace(asked, resume=True))
+
+
+def test_a_run_does_not_go_on_from_a_model_that_was_trained_again(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    asked = killed(begun_request(Method.FULL, config, pairs, tmp_path))
+    tiny_trainee(seed=3).save(tmp_path / "base")
+    with pytest.raises(UsageError, match=r"is not what the run in .* began from"):
+        tune(replace(asked, resume=True))
+
+
+def test_a_checkpoint_that_was_cut_off_is_named_with_the_remedy(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.tuning.learning.CHECKPOINT_SECONDS", 0.0)
+    asked = killed(request(config, pairs, tmp_path / "run", epochs=2, batch_size=16), step=3)
+    checkpoint = tmp_path / "run/checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(TrainingFailed, match=r"run/checkpoint.pt cannot be gone on from .* remove"):
+        tune(replace(asked, resume=True))
+
+
+@pytest.mark.timeout(300)
+def test_the_seed_of_a_configuration_is_that_of_its_towers(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    own = json.loads(Path(config).read_text())
+    Path(config).write_text(json.dumps({**own, "settings": {"seed": 5}}))
+    asked = begun_request(Method.SCRATCH, config, pairs, tmp_path, epochs=1)
+    done(asked)
+    done(replace(killed(replace(asked, folder=tmp_path / "broken")), resume=True))
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_seed_too_large_is_told(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--seed 18446744073709551616 must be 0 to 18446744073709551615"):
+        tune(request(config, pairs, tmp_path / "run", seed=2**64))
+
+
+def test_the_largest_seed_is_taken(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    assert done(request(config, pairs[:8], tmp_path / "run", epochs=1, seed=2**64 - 1)).epochs == 1
+
+
+def test_waiting_for_images_and_validating_is_a_part_of_the_time(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop, one_drive = Images._crop, threading.Lock()
+
+    def slow(self: Images, *options: Any) -> Any:
+        with one_drive:
+            time.sleep(0.04)
+        return crop(self, *options)
+
+    monkeypatch.setattr(Images, "_crop", slow)
+    told: list[tuple[float, float]] = []
+    began = time.monotonic()
+    done(
+        request(config, pairs, tmp_path / "run", epochs=1, batch_size=8),
+        watch=lambda moment: told.append((moment.images_per_second, time.monotonic() - began)),
+    )
+    speed, seconds = told[-1]
+    assert speed < 2 * len(pairs) / (seconds - told[0][1])
+
+
 def epochs_logged(folder: Path) -> list[int]:
     logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [line["epoch"] for line in logged if "epoch" in line]
@@ -333,6 +414,39 @@ def test_a_trained_model_can_be_tuned_further(
     assert summary.after.overall > summary.before.overall
     assert (tmp_path / "second/open_clip_model.safetensors").exists()
     assert not (tmp_path / "second/checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(("blend", "mixtures"), [(True, 11), (False, 0)])
+def test_a_head_is_mixed_with_the_projections_before_unless_told_not_to(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path, blend: bool, mixtures: int
+) -> None:
+    asked = begun_request(
+        Method.HEAD, config, pairs, tmp_path, epochs=12, rate=0.3, batch_size=64, blend=blend
+    )
+    summary = done(replace(asked, general=pairs[:8]))
+    assert summary.epochs > 0
+    assert len(summary.blends) == mixtures
+    chosen = [each.validation.overall for each in summary.blends if each.alpha == summary.alpha]
+    assert chosen in ([], [pytest.approx(summary.after.overall, abs=0.03)])
+
+
+def test_captions_that_a_new_model_cuts_are_told(
+    config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    long = replace(pairs[0], captions=("a red circle at the top left " * 9,))
+    done(request(config, (long, *pairs[1:8]), tmp_path / "run", epochs=1), notify=told.append)
+    assert any(line.startswith("captions longer than the model reads: 1, their ends") for line in told)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_in_pieces_learns(
+    precision: str, config: str, pairs: tuple[Example, ...], tmp_path: Path
+) -> None:
+    losses: list[float] = []
+    asked = request(config, pairs, tmp_path / "run", epochs=8, micro_batch=32, precision=precision)
+    done(asked, watch=lambda moment: losses.append(moment.loss))
+    assert losses[-1] < losses[0]
 
 
 def test_no_memory_names_the_pieces_that_would_fit(

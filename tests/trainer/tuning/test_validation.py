@@ -29,3 +29,8 @@ SCORES = np.array([[0.1, 0.9], [0.2, 0.8]], np.float32)
 def test_a_text_is_right_for_a_copy_of_its_photo(photo: str | None, recall: float) -> None:
     examples = (example("0", "a dog", photo), example("1", "a terrier", photo))
     assert Validation(examples, NoImages()).score_matrix(SCORES).recall_1 == recall
+
+
+def test_captions_that_say_the_same_are_one_text() -> None:
+    examples = (example("0", "A dog."), example("1", "a dog"))
+    assert Validation(examples, NoImages()).texts == ["A dog."]
