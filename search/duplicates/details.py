@@ -16,6 +16,7 @@ from PIL import Image
 
 from .aligning import Aligned, Cells, Pixels, align, best_match
 from .altering import altered_side
+from .labels import find_label
 from .overlay import Affine, Grey, over_cells
 from .things import shows_another_thing
 from .writing import SAME_WRITING_MIN, is_rewritten, may_be_page
@@ -82,16 +83,21 @@ class _Comparison:
         alike = not share and not (self.likeness < SAME_WRITING_MIN).any()
         if alike and not may_be_page(self.aligned.one):
             return Finding.SAME
-        if is_rewritten(self.aligned, self.likeness, self.changed):
+        label = find_label(self.aligned, np.abs(self.toned - self.other), self.changed)
+        if is_rewritten(self.aligned, self.likeness, self.changed, label):
             return Finding.OTHER
         if share <= MARKED_MAX:
             if shows_another_thing(self.aligned, self.toned, self.other, self.changed):
                 return Finding.OTHER
             return Finding.SAME if share <= CHANGED_MAX else self._marked(sure=True)
-        return self._marked(sure=share <= LABELLED_MAX and self.is_labelled)
+        return self._marked(sure=share <= LABELLED_MAX and (self._is_all(label) or self.is_labelled))
 
     def _marked(self, *, sure: bool) -> Finding:
         return Finding.MARKED if sure and self.untouched >= UNTOUCHED_MIN else Finding.OTHER
+
+    def _is_all(self, label: Cells) -> bool:
+        """Tell whether hardly anything is changed but for a label."""
+        return bool((self.changed & ~label).sum() <= LABEL_BESIDE_MAX * self.aligned.common.sum())
 
     @property
     def altered(self) -> int | None:

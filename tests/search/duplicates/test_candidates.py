@@ -122,7 +122,15 @@ def test_hash_pairs_are_those_that_comparing_all_with_all_finds() -> None:
 
 def test_hashes_of_featureless_pictures_propose_nothing() -> None:
     hashes = np.zeros((3, 32), np.uint8)
-    assert pairs(merged(list(hash_pairs(hashes, np.array([100, 49, 0]), turned=False)))) == set()
+    assert pairs(merged(list(hash_pairs(hashes, np.array([100, 29, 0]), turned=False)))) == set()
+
+
+@pytest.mark.parametrize(("bits", "proposed"), [(16, True), (17, False)])
+def test_a_blurred_pictures_hash_must_lie_nearer(bits: int, proposed: bool) -> None:
+    hashes = np.zeros((2, 32), np.uint8)
+    hashes[1] = np.packbits(np.arange(256) < bits)
+    found = merged(list(hash_pairs(hashes, np.array([100, 40]), turned=False)))
+    assert pairs(found) == ({(0, 1)} if proposed else set())
 
 
 @pytest.mark.parametrize("turn", TURNS[1:], ids=str)
