@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from .features import SIDE, Features, local_features
-from .opening import Undecodable, open_upright
+from .opening import INDEXED_MEGAPIXELS_MAX, Undecodable, open_upright
 from .store.library import open_for_writing, open_library
 from .store.records import StoredImage
 from .workers import usable_cores
@@ -46,5 +46,6 @@ def _features(copies: Sequence[StoredImage]) -> Features | None:
     for image in copies:
         with suppress(Undecodable, OSError):
             if image.is_as_indexed():  # else the marks of another picture would go by this one's name
-                return local_features(open_upright(image.path, target=(SIDE, SIDE))[0])
+                most = INDEXED_MEGAPIXELS_MAX
+                return local_features(open_upright(image.path, target=(SIDE, SIDE), max_megapixels=most)[0])
     return None

@@ -1,5 +1,6 @@
 """Opening: a file or bytes to an upright RGB image, the one decode path of index and query."""
 
+import errno
 import io
 import math
 import os
@@ -24,6 +25,7 @@ from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_othe
 from .own_pictures import is_marked
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
+INDEXED_MEGAPIXELS_MAX: Final = 1000.0  # what was indexed was within the limit that the user chose
 MEGAPIXELS_ADVICE: Final = "raise it with --max-megapixels"
 MARGIN: Final = 2  # decode to at least twice the encoder's side: then scaling down hides how it was reduced
 SEEN_SIDE: Final = 256  # samples a side are enough to judge that
@@ -47,6 +49,8 @@ _TURNS: Final = {
 SHORTEST_IMAGE: Final = 26  # bytes; the smallest valid GIF. A header alone is a file cut off
 _UNSUPPORTED: Final = ("unsupported", "not supported", "unknown pixel mode", "not been built in")
 _CUT_OFF: Final = ("truncated", "end of file", "not enough image data", "eof", "index out of range", "unpack")
+# What seeking by a damaged file's own numbers gives; all other errors with a number are the drive's.
+_SEEKING_ERRORS: Final = frozenset((errno.EINVAL, errno.EFBIG, errno.EOVERFLOW))
 _PILLOW_LOCK = threading.RLock()
 
 
@@ -56,6 +60,10 @@ class Undecodable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class TooManyPictures(Undecodable):
+    """A file holds more pictures than are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +90,16 @@ def open_upright(
     max_megapixels: float = MAX_MEGAPIXELS,
     name: str = "",
     hash_pixels: bool = False,
+    thumbnails: bool = True,
 ) -> tuple[Image.Image, SourceFacts]:
     """Decode to upright RGB as a viewer shows it; raise Undecodable with the reason.
 
     With a target (width, height) the image may come reduced, but not below twice the target's longer side.
-    The format is judged by content; only RAW needs its name, taken from the path or from `name`.
+    The format is judged by content; only RAW needs its name, taken from the path or from `name`. thumbnails:
+    whether the one in a HEIC may stand for its picture, of which it does not show whether it is whole.
     """
     enough = None if target is None else MARGIN * max(target)
-    request = _Request(source, enough, max_megapixels, hash_pixels)
+    request = _Request(source, enough, max_megapixels, hash_pixels, thumbnails)
     head = request.head
     if extension(name or getattr(source, "name", "")) in RAW_EXTENSIONS:
         opened = _open_raw(request)
@@ -103,12 +113,12 @@ def open_upright(
 
 @contextmanager
 def opened_unread(path: Path) -> Iterator[tuple[ImageFile.ImageFile, str]]:
-    """Give a file, RAW aside, before its pixels are decoded, and its kind; raises Undecodable."""
-    request = _Request(path, None, MAX_MEGAPIXELS, hash_pixels=False)
+    """Give an indexed file, RAW aside, before its pixels are decoded, and its kind; raises Undecodable."""
+    request = _Request(path, None, INDEXED_MEGAPIXELS_MAX, hash_pixels=False)
     kind = sniff(request.head)
     if kind is None:
         raise Undecodable(f"not an image: {describe_other(request.head)}")
-    with _pillow_settings(request, lenient=True), _quiet(kind):
+    with _pillow_settings(request, lenient=True), quiet(kind):
         try:
             with Image.open(path, formats=_formats(kind)) as opened:
                 request.check_size(*opened.size)
@@ -116,33 +126,37 @@ def opened_unread(path: Path) -> Iterator[tuple[ImageFile.ImageFile, str]]:
         except (Undecodable, MemoryError):
             raise
         except Exception as error:  # see _open_or_rescue
+            if _is_drives(error):
+                raise
             raise Undecodable(_describe_damage(error, request, kind)) from error
 
 
 def open_later_pictures(path: Path, *, most: int, enough: int) -> list[Image.Image]:
-    """Decode what an animation or a document shows after its first picture; in RGB, empty for most files.
+    """Decode what an indexed animation or document shows after its first picture; RGB, empty for most files.
 
     They come reduced, their shorter side not below `enough` pixels if it was not. What else lies in a JPEG is
-    made from its picture: a preview, a gain map. Raises Undecodable, also when there are more than `most`.
+    made from its picture: a preview, a gain map. Raises Undecodable, TooManyPictures for more than `most`.
     """
-    request = _Request(path, enough, MAX_MEGAPIXELS, hash_pixels=False)
+    request = _Request(path, enough, INDEXED_MEGAPIXELS_MAX, hash_pixels=False)
     kind = sniff(request.head)
     if kind not in SEVERAL_PICTURES or extension(path.name) in RAW_EXTENSIONS:
         return []
-    with _pillow_settings(request, lenient=False), _quiet(kind):
+    with _pillow_settings(request, lenient=False), quiet(kind):
         try:
             with Image.open(path, formats=_formats(kind)) as opened:
                 return list(_later_pictures(opened, request, most))
         except (Undecodable, MemoryError):
             raise
         except Exception as error:  # see _open_or_rescue
+            if _is_drives(error):
+                raise
             raise Undecodable(_describe_damage(error, request, kind)) from error
 
 
 def _later_pictures(opened: Image.Image, request: "_Request", most: int) -> Iterator[Image.Image]:
     count = getattr(opened, "n_frames", 1)
     if count - 1 > most:
-        raise Undecodable(f"{count:,} pictures in one file")
+        raise TooManyPictures(f"{count:,} pictures in one file")
     for number in range(1, count):
         opened.seek(number)
         request.check_size(*opened.size)
@@ -156,6 +170,7 @@ class _Request:
     enough: int | None  # the shorter side the result must have, if the image has it
     max_megapixels: float
     hash_pixels: bool
+    thumbnails: bool = True
 
     @property
     def size(self) -> int:
@@ -210,14 +225,23 @@ def _open_or_rescue(request: _Request, kind: str) -> tuple[Image.Image, SourceFa
     except (Undecodable, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged data
+        if _is_drives(error):
+            raise
         damage = error
     try:
         image, facts = _open_pillow(request, kind, lenient=True)
         return image, replace(facts, damaged=True)
     except (Undecodable, MemoryError):
         raise
-    except Exception:
+    except Exception as error:
+        if _is_drives(error):
+            raise
         raise Undecodable(_describe_damage(_underlying(damage, request, kind), request, kind)) from damage
+
+
+def _is_drives(error: Exception) -> bool:
+    """Tell whether reading failed, rather than making sense of what was read: Pillow's own have no number."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _SEEKING_ERRORS
 
 
 def _underlying(error: Exception, request: _Request, kind: str) -> Exception:
@@ -225,7 +249,7 @@ def _underlying(error: Exception, request: _Request, kind: str) -> Exception:
     if not isinstance(error, UnidentifiedImageError):
         return error
     source = io.BytesIO(request.source) if isinstance(request.source, bytes) else str(request.source)
-    with _pillow_settings(request, lenient=False), _quiet(kind):
+    with _pillow_settings(request, lenient=False), quiet(kind):
         try:
             Image.OPEN[kind][0](source, "").close()  # type: ignore[arg-type]
         except Exception as said:
@@ -237,13 +261,13 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
     source = io.BytesIO(request.source) if isinstance(request.source, bytes) else request.source
     with (
         _pillow_settings(request, lenient),
-        _quiet(kind),
+        quiet(kind),
         Image.open(source, formats=_formats(kind)) as opened,
     ):
         request.check_size(*opened.size)
         request.check_plausible(kind, *opened.size)
         full_size = opened.size
-        if request.enough is not None:
+        if request.enough is not None and (request.thumbnails or kind != "HEIF"):
             # HEIC gives its thumbnail if that is large enough, JPEG decodes at 1/2, 1/4 or 1/8.
             opened.draft(None, (request.enough, request.enough))
         drafted = opened.size != full_size
@@ -311,11 +335,17 @@ def _pillow_settings(request: _Request, lenient: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet(kind: str) -> Iterator[None]:
+def quiet(kind: str) -> Iterator[None]:
     """Keep what libtiff and LibRaw print by themselves from the terminal; workers have no terminal anyway."""
-    if kind not in ("TIFF", "RAW"):
+    if kind not in ("TIFF", raw.KIND):
         yield
         return
+    with _PILLOW_LOCK, _without_terminal():
+        yield
+
+
+@contextmanager
+def _without_terminal() -> Iterator[None]:
     try:
         terminal = os.dup(2)
     except OSError:  # a program without a terminal
@@ -414,7 +444,7 @@ def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
         return None  # a JPEG called .raw; most RAW formats look like TIFF from outside
     if not raw.is_available():
         raise Undecodable(raw.REMEDY)
-    with _pillow_settings(request, lenient=True), _quiet("RAW"):
+    with _pillow_settings(request, lenient=True), quiet(raw.KIND):
         developed = raw.develop(
             request.source, enough=request.enough, pixels_max=int(request.max_megapixels * 1e6)
         )
@@ -422,6 +452,6 @@ def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
             return None
         request.check_size(developed.width, developed.height)
         image = _finish(developed.image, request.enough)
-        upright, facts = _upright(image, developed.image.size, developed.exif, "RAW")
+        upright, facts = _upright(image, developed.image.size, developed.exif, raw.KIND)
     size = (developed.width, developed.height)
     return upright, SourceFacts(*size, *(getattr(facts, f) for f in list(SourceFacts.__slots__)[2:7]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .encoders.dense import PatchEncoder
 from .errors import DiskFull, EncoderMismatch, LibraryBusy, LibraryReadOnly
-from .opening import Undecodable, open_upright
+from .opening import INDEXED_MEGAPIXELS_MAX, Undecodable, open_upright
 from .patch_grids import Grids, PackedGrid, pack_grid
 from .store.library import open_for_writing, open_library
 from .store.reader import LibraryReader
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # Images: a kill loses the patches of so many at most. Decoded they take up to 14 MB each, all at once.
 COMMIT_EVERY = 32
-MAX_MEGAPIXELS = 1000.0  # what was indexed was within the limit that the user chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +131,5 @@ def _opened(copies: Sequence[StoredImage], side: int) -> "Image.Image | None":
     for image in copies:
         with suppress(Undecodable, OSError):
             if image.is_as_indexed():  # else the patches of another picture would go by this one's name
-                return open_upright(image.path, target=(side, side), max_megapixels=MAX_MEGAPIXELS)[0]
+                return open_upright(image.path, target=(side, side), max_megapixels=INDEXED_MEGAPIXELS_MAX)[0]
     return None

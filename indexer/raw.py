@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
+KIND: Final = "RAW"
 ADVICE: Final = "a RAW photo; to read these"  # older libraries hold it with another way to do so behind it
 REMEDY: Final = f"{ADVICE}, install the extra `raw`; in Sightline's clone: pipx install --force '.[raw]'"
 
@@ -52,6 +53,24 @@ def develop(source: Path | bytes, *, enough: int | None, pixels_max: int) -> Dev
             return Developed(preview, *size, exif)
     except rawpy.LibRawError:
         return None
+
+
+def is_cut_off(path: Path) -> bool:
+    """Tell whether sensor data is missing of a file whose preview can be shown; raises OSError.
+
+    Costs the unpacking of that data. What LibRaw opens but cannot unpack, being too new, is not cut off.
+    """
+    import rawpy
+
+    try:
+        with rawpy.imread(str(path)) as raw:
+            raw.unpack()
+    except (rawpy.LibRawIOError, rawpy.LibRawDataError):
+        path.read_bytes()  # a drive that fails says so here; LibRaw takes it for the file's end
+        return True
+    except rawpy.LibRawError:
+        return False
+    return False
 
 
 def _preview(raw: Any) -> tuple[Image.Image | None, Image.Exif]:

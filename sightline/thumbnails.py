@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PIL import Image
 
-MAX_MEGAPIXELS = 1000.0  # what was indexed was within the limit that the user chose
 AHEAD = 64  # thumbnails at a time, so that thousands of them need not be held at once
 
 
@@ -19,10 +18,10 @@ def thumbnails(paths: Sequence[Path], long_side: int) -> Iterator[Image.Image | 
 
 
 def _thumbnail(path: Path, long_side: int) -> Image.Image | None:
-    from indexer.opening import open_upright
+    from indexer.opening import INDEXED_MEGAPIXELS_MAX, open_upright
 
     try:
-        image, _ = open_upright(path, target=(long_side, long_side), max_megapixels=MAX_MEGAPIXELS)
+        image, _ = open_upright(path, target=(long_side, long_side), max_megapixels=INDEXED_MEGAPIXELS_MAX)
     except Exception:
         # The file may be gone, unmounted or changed since it was indexed; its place says so.
         return None

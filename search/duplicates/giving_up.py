@@ -2,8 +2,9 @@
 
 from indexer.store.records import StoredImage
 
-from .keeping import NEGATIVE, has_few_colours, worth
+from .keeping import NEGATIVE, came_before, has_few_colours, worth
 from .lacking import has_more_channels, tells_more
+from .losses import is_hurt
 from .records import DuplicatePair, Evidence, Level
 from .sharpness import is_better_source, is_poor_source
 
@@ -14,11 +15,18 @@ KEEPER_COVERED_MIN = 0.5  # of the kept picture that the other shows, or they ar
 
 
 def may_be_given_up(
-    found: DuplicatePair | None, keeper: StoredImage, other: StoredImage, level: Level, *, best: bool
+    found: DuplicatePair | None,
+    keeper: StoredImage,
+    other: StoredImage,
+    level: Level,
+    *,
+    best: bool,
+    staying: bool = False,
 ) -> bool:
     """Tell whether the other of a pair may be given up for the keeper.
 
-    level: the loosest that counts; best: whether the best of a group is to be kept.
+    level: the loosest that counts; best: whether the best of a group is to be kept; staying: whether the
+    keeper stays in any case, as what is protected does.
 
     Never for a keeper of which a part is lost, that is the other one in a frame, or that shows mostly
     something else: a screenshot has the more pixels, and is not the photo. Nor, when the best is to be kept,
@@ -39,25 +47,42 @@ def may_be_given_up(
         return False
     if best and _has_more_pixels(given_up, other, kept, keeper):
         return False
-    if best and is_kept_rather(found, other, keeper, best=True):
+    if best and is_kept_rather(found, other, keeper, best=True, staying=staying):
         return False
     return not (best and _has_more(found.level, given_up, other, keeper))  # the last, since it opens files
 
 
-def is_kept_rather(found: DuplicatePair, other: StoredImage, keeper: StoredImage, *, best: bool) -> bool:
+def is_kept_rather(
+    found: DuplicatePair, other: StoredImage, keeper: StoredImage, *, best: bool, staying: bool = False
+) -> bool:
     """Tell whether the other of a pair has what cannot be had again from the keeper, whatever its pixels.
 
     It is whole where the keeper is not; or, when the best is to be kept, it is unchanged where the keeper was
-    changed, is the negative, or tells more.
+    changed, is the negative, tells more, or has the same pixels and is what the keeper was made of (of which
+    nothing is lost when the keeper stays in any case).
     """
     theirs, kept = found.towards(keeper.content_id), found.towards(other.content_id)
     if theirs.damaged or kept.damaged:
         return not theirs.damaged
+    if found.level is Level.SIMILAR and _is_hurt(keeper):
+        return not _is_hurt(other)
     if not best or theirs.altered:
         return False
     if kept.altered or (other.format == NEGATIVE and keeper.format != NEGATIVE):
         return True
-    return tells_more(other, keeper)  # the last, since it opens files
+    if tells_more(other, keeper):  # from here on files are opened
+        return True
+    if staying or found.level is not Level.PIXEL:
+        return False
+    return came_before(other, keeper) and not tells_more(keeper, other)
+
+
+def _is_hurt(image: StoredImage) -> bool:
+    """Tell whether a part is lost of a picture in a scene; of copies the judge has found that out."""
+    try:
+        return is_hurt(image)
+    except OSError:  # who acts on it finds out
+        return False
 
 
 def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:
@@ -68,7 +93,9 @@ def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, kee
 
 
 def _has_more(level: Level, given_up: Evidence, other: StoredImage, keeper: StoredImage) -> bool:
-    """Tell whether the other has colours, fine detail or channels that the keeper lacks."""
+    """Tell whether the other has colours, detail or channels that the keeper lacks, or, being hurt, words."""
+    if given_up.damaged and tells_more(other, keeper):
+        return True
     if level is Level.NEAR:
         fewer_colours = given_up.coloured or (has_few_colours(keeper) and not has_few_colours(other))
         if fewer_colours or is_poor_source(keeper, other) or _is_worth_its_words_alone(keeper, other):

@@ -10,6 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +19,21 @@ import numpy as np
 from PIL import Image
 
 from indexer.formats import SEVERAL_PICTURES
-from indexer.opening import Undecodable, open_later_pictures, open_upright
+from indexer.opening import (
+    INDEXED_MEGAPIXELS_MAX,
+    SourceFacts,
+    TooManyPictures,
+    Undecodable,
+    open_later_pictures,
+    open_upright,
+)
 from indexer.store.records import StoredImage
 
 from .aligning import SIDE as DETAILS_SIDE
 from .candidates import TURNS, Candidates
 from .details import Finding, compare_details
 from .lacking import beside
+from .losses import is_hurt
 from .matching import SIDE, Match, Sketch, match, match_whole, show_the_same, sketch
 from .overlay import OVERLAY_SIDE, within
 from .records import DuplicatePair, Evidence, Level
@@ -99,6 +108,7 @@ class Judge:
         self._sketches: OrderedDict[int, Sketch | None] = OrderedDict()
         self._closer = lru_cache(maxsize=PICTURES_KEPT)(_open_closer)  # kept files are seen with each other
         self._damaged: set[int] = set()  # contents of which a part is lost
+        self._missed: set[frozenset[int]] = set()  # pairs judged last, of which not all could be looked at
         self.unreadable: dict[Path, str] = {}
 
     def close(self) -> None:
@@ -107,6 +117,7 @@ class Judge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[DuplicatePair | None]:
         """Give for each pair what it is, None when no duplicate; a picture that cannot be read is in none."""
+        self._missed.clear()
         contents = {content for pair in pairs if not self._equal(pair) for content in pair.key}
         missing = [content for content in sorted(contents) if content not in self._sketches]
         for content, taken in zip(missing, self._pool.map(self._sketch, missing), strict=True):
@@ -119,8 +130,11 @@ class Judge:
         return answers
 
     def could_read(self, pair: Pair) -> bool:
-        """Tell whether both pictures of a pair that was just judged could be looked at."""
-        return self._equal(pair) or all(self._sketches.get(content) is not None for content in pair.key)
+        """Tell whether all that a pair that was just judged depends on could be looked at."""
+        if self._equal(pair):
+            return True
+        sketched = all(self._sketches.get(content) is not None for content in pair.key)
+        return sketched and pair.key not in self._missed
 
     def _equal(self, pair: Pair) -> bool:
         """Tell whether indexing saw the same pixels in both."""
@@ -129,16 +143,26 @@ class Judge:
 
     def _sketch(self, content: int) -> Sketch | None:
         for image in self._images.get(content, ()):
-            try:
-                upright, facts = open_upright(image.path, target=(SIDE // 2, SIDE // 2))
+            with self._noting(image.path):
+                upright, facts = _open(image.path, SIDE // 2)
                 if facts.damaged:
                     self._damaged.add(content)
                 return sketch(upright, mirrored=self._mirrored)
-            except Undecodable as error:
-                self.unreadable[image.path] = error.reason
-            except OSError as error:
-                self.unreadable[image.path] = (error.strerror or str(error)).lower()
         return None
+
+    @contextmanager
+    def _noting(self, path: Path, pair: Pair | None = None) -> Iterator[None]:
+        """Go on where a file cannot be read; take down why, and which pair was not seen wholly for it."""
+        try:
+            yield
+        except Undecodable as error:
+            self.unreadable[path] = error.reason
+        except OSError as error:
+            self.unreadable[path] = (error.strerror or str(error)).lower()
+        else:
+            return
+        if pair is not None:
+            self._missed.add(pair.key)
 
     def _judge(self, pair: Pair) -> DuplicatePair | None:
         if self._equal(pair):
@@ -149,6 +173,8 @@ class Judge:
         less = self._alike(pair)
         for found, level in self._laid(first, second, pair):
             seen, level = self._seen_closer(pair, found, level)
+            if level is Level.NEAR:
+                self._look_for_losses(pair)
             if level in (Level.PIXEL, Level.NEAR):
                 return self._pair(pair, level, seen)
             if level is not None and (less is None or less.by_vectors):
@@ -157,6 +183,16 @@ class Judge:
 
     def _pair(self, pair: Pair, level: Level, found: Match) -> DuplicatePair:
         return _pair(pair, level, found, self._damaged)
+
+    def _look_for_losses(self, pair: Pair) -> None:
+        """Find out which of two pictures that are the same is not whole; with equal pixels both show all."""
+        if not self._bars.details:  # nothing is given up then
+            return
+        for content in pair.key - self._damaged:
+            image = self._images[content][0]
+            with self._noting(image.path, pair):
+                if is_hurt(image):
+                    self._damaged.add(content)
 
     def _alike(self, pair: Pair) -> DuplicatePair | None:
         """Give a pair that is the same scene by what the encoder sees and when it was taken."""
@@ -201,14 +237,14 @@ class Judge:
             return False
         if pair.hash_distance is None or pair.hash_distance > SAME_PIXELS_DISTANCE_MAX:
             return False
-        try:
-            pixels = _pixels_of(one)
-            return pixels is not None and pixels == _pixels_of(other)
-        except (
-            Undecodable,
-            OSError,
-        ):  # this copy, while another of the same bytes could be read: near is true
-            return False
+        pixels: list[bytes] = []
+        for image in (one, other):
+            with self._noting(image.path, pair):
+                known = _pixels_of(image)
+                if known is None:
+                    return False
+                pixels.append(known)
+        return len(pixels) == 2 and pixels[0] == pixels[1]
 
     def _may_be_marked(self, found: Match) -> bool:
         """Tell whether a label may be all that keeps two pictures from being the same."""
@@ -229,38 +265,58 @@ class Judge:
             return found, apart
         if not self._bars.details:
             return found, level
-        try:
-            seen = compare_details(self._closer(one.path), self._closer(other.path), found.placed)
-        except (Undecodable, OSError):  # who cannot see all of it must not call it a copy
+        pictures: list[Image.Image] = []
+        for image in (one, other):
+            with self._noting(image.path, pair):
+                pictures.append(self._closer(image.path))
+        if len(pictures) < 2:  # who cannot see all of it must not call it a copy
             return found, apart
+        seen = compare_details(pictures[0], pictures[1], found.placed)
         # A pair that only may be the same but for a label must be seen to be so.
         enough = (Finding.MARKED,) if level is not Level.NEAR else tuple(set(Finding) - {Finding.OTHER})
-        if seen.finding not in enough or not self._same_later(one, other):
+        if seen.finding not in enough or not self._same_later(one, other, pair):
             return found, apart
         return replace(found, marked=seen.finding is Finding.MARKED, altered=seen.altered), Level.NEAR
 
-    def _same_later(self, one: StoredImage, other: StoredImage) -> bool:
+    def _same_later(self, one: StoredImage, other: StoredImage, pair: Pair) -> bool:
         """Tell whether two files whose first pictures are the same go on the same."""
         if not {one.format, other.format} & SEVERAL_PICTURES:
             return True
-        try:
-            first, second = (
-                open_later_pictures(image.path, most=LATER_PICTURES_MAX, enough=OVERLAY_SIDE // 2)
-                for image in (one, other)
-            )
-        except (Undecodable, OSError):
-            return False
-        return show_the_same(first, second, agreement=self._bars.agreement)
+        later: list[list[Image.Image]] = []
+        for image in (one, other):
+            with self._noting(image.path, pair):
+                pictures = _open_later(image.path)
+                if pictures is None:
+                    return False
+                later.append(pictures)
+        return len(later) == 2 and show_the_same(*later, agreement=self._bars.agreement)
+
+
+def _open(path: Path, side: int, *, thumbnails: bool = True) -> tuple[Image.Image, SourceFacts]:
+    return open_upright(
+        path, target=(side, side), max_megapixels=INDEXED_MEGAPIXELS_MAX, thumbnails=thumbnails
+    )
 
 
 def _open_closer(path: Path) -> Image.Image:
-    upright, _ = open_upright(path, target=(DETAILS_SIDE * 3 // 8, DETAILS_SIDE * 3 // 8))
-    return within(upright, DETAILS_SIDE)
+    # A thumbnail shows all of a picture of which half is lost, and libheif does not tell.
+    return within(_open(path, DETAILS_SIDE * 3 // 8, thumbnails=False)[0], DETAILS_SIDE)
+
+
+def _open_later(path: Path) -> list[Image.Image] | None:
+    """Decode a file's further pictures; None where they are too many to look at."""
+    try:
+        return open_later_pictures(path, most=LATER_PICTURES_MAX, enough=OVERLAY_SIDE // 2)
+    except TooManyPictures:  # next time as well
+        return None
 
 
 def _pixels_of(image: StoredImage) -> bytes | None:
     """Hash all pixels; large JPEGs were decoded reduced when they were indexed."""
-    return image.pixel_hash or open_upright(image.path, hash_pixels=True)[1].pixel_hash
+    if image.pixel_hash is not None:
+        return image.pixel_hash
+    _, facts = open_upright(image.path, max_megapixels=INDEXED_MEGAPIXELS_MAX, hash_pixels=True)
+    return facts.pixel_hash
 
 
 def _level_of(found: Match, bars: Bars) -> Level | None:

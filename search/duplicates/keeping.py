@@ -6,18 +6,19 @@ WebP need fewer than JPEG for the same); then most told by its
 metadata (date, camera, place, an XMP file that is its own); then the oldest file; then the shortest path;
 then the path, so that the answer never depends on chance. The other policies ask their own question first,
 then go on as `best` does.
-What comes first in this order does not take every copy's place: see `finder`.
+What comes first in this order does not take every copy's place, and of equal pixels the original goes
+first: see `giving_up`.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from indexer.beside import LOSSLESS
+from indexer.opening import Undecodable, opened_unread
 from indexer.paths import identity_of
 from indexer.store.names import absolute, real
 from indexer.store.records import StoredImage
@@ -29,6 +30,7 @@ FEW_COLOURS = frozenset({"GIF"})
 SOMETIMES_LOSSLESS = frozenset({"WEBP", "JPEG2000"})
 # As many of JPEG say the same: what their makers and comparisons claim, roughly.
 BYTES_WORTH = {"HEIF": 2.0, "AVIF": 2.0, "WEBP": 1.4, "JPEG2000": 1.3}
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Keep(StrEnum):
@@ -108,15 +110,29 @@ def has_few_colours(image: StoredImage) -> bool:
     if image.format not in LOSSLESS:
         return False
     try:
-        with Image.open(image.path) as opened:
+        with opened_unread(image.path) as (opened, _):
             return opened.mode in ("P", "PA", "1")
-    except (OSError, ValueError, SyntaxError):  # what Pillow says of files that others read
+    except (Undecodable, OSError):  # who acts on it finds out
         return False
 
 
 def is_lossless(image: StoredImage) -> bool:
     """Tell whether a picture is coded without a loss; it may have been made of one that was not."""
     return image.format in LOSSLESS or (image.format in SOMETIMES_LOSSLESS and beside(image).lossless)
+
+
+def came_before(one: StoredImage, other: StoredImage) -> bool:
+    """Tell whether of two files of equal pixels the other was rather made of the one.
+
+    Of a picture that was coded with a loss a lossless file can be made, but not the other way round: then the
+    pixels would not be equal. Else the older file counts, and in the end the path.
+    """
+    return _age(one) < _age(other)
+
+
+def _age(image: StoredImage) -> tuple[Any, ...]:
+    lossless = is_lossless(image) or image.format in FEW_COLOURS  # what GIF loses are colours, before coding
+    return lossless, image.mtime_ns, len(str(image.path)), str(image.path)
 
 
 def worth(image: StoredImage) -> float:
@@ -155,4 +171,9 @@ def _best(image: StoredImage) -> tuple[Any, ...]:
 
 
 def _moment(image: StoredImage) -> float:
-    return image.taken_at.timestamp() if image.taken_at else image.mtime_ns / 1e9
+    if image.taken_at is None:
+        return image.mtime_ns / 1e9
+    try:
+        return image.taken_at.timestamp()
+    except (OSError, OverflowError, ValueError):  # Windows knows no zone before 1970, nobody at the very ends
+        return (image.taken_at - _EPOCH).total_seconds()

@@ -24,7 +24,7 @@ def explain(level: Level, evidence: Evidence, image: StoredImage, keep: StoredIm
     if evidence.framed:
         said.append("in a frame")
     if evidence.damaged:
-        said.append("of which the end is lost")
+        said.append("of which a part is lost")
     elif evidence.marked:
         said.append("but for something put on one of them")
     if (image.width, image.height) != (keep.width, keep.height):

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from indexer.beside import LOSSLESS
-from indexer.opening import Undecodable, open_upright
+from indexer.opening import INDEXED_MEGAPIXELS_MAX, Undecodable, open_upright
 from indexer.store.records import StoredImage
 
 from .keeping import is_lossless, worth
 
 MORE_DETAIL = 1.1  # times as much cannot come of compressing the other
+ROWS_AT_ONCE = 1024  # whole, a picture of a gigapixel would take 12 GB
 
 
 def is_poor_source(keeper: StoredImage, other: StoredImage) -> bool:
@@ -48,5 +51,21 @@ def _shows_more(one: StoredImage, other: StoredImage) -> bool:
 @lru_cache(maxsize=64)  # one picture is compared with many
 def _detail(path: Path, mtime_ns: int) -> float:
     """Measure how much neighbours differ, in spreads of all pixels: brightness and contrast do not count."""
-    grey = np.asarray(open_upright(path)[0].convert("L"), np.float32)
-    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()) / max(float(grey.std()), 1.0)
+    image = open_upright(path, max_megapixels=INDEXED_MEGAPIXELS_MAX)[0].convert("L")
+    grey = np.asarray(image)
+    differing = sum(_differing(grey, top) for top in range(0, len(grey), ROWS_AT_ONCE)) / grey.size
+    return differing / max(_spread(image), 1.0)
+
+
+def _differing(grey: NDArray[np.uint8], top: int) -> float:
+    """Add up how much the pixels in some rows differ from their neighbours."""
+    above = min(top, 1)  # a row more on each side, so that strips show what the whole does
+    strip = grey[top - above : top + ROWS_AT_ONCE + 1].astype(np.float32)
+    edges = np.abs(cv2.Laplacian(strip, cv2.CV_32F))
+    return float(edges[above : above + ROWS_AT_ONCE].sum(dtype=np.float64))
+
+
+def _spread(grey: Image.Image) -> float:
+    tones = np.arange(256)
+    shares = np.array(grey.histogram()) / (grey.width * grey.height)
+    return float(np.sqrt(shares @ (tones - shares @ tones) ** 2))

@@ -78,3 +78,11 @@ def test_what_stands_beside_a_png_is_read_without_its_pixels(
     photo("coffee", 64).save(tmp_path / "x.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
     assert read_beside(tmp_path / "x.png").lossless
+
+
+def test_a_picture_that_was_taken_in_over_the_usual_limit_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cv2.imwrite(str(tmp_path / "x.png"), DEEP)
+    monkeypatch.setattr("indexer.opening.MAX_MEGAPIXELS", 0.001)
+    assert read_channels(tmp_path / "x.png") == Channels(deep=True)

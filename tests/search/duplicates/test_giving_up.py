@@ -1,6 +1,7 @@
 """What must not be lost decides which of two pictures is kept."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from PIL import ExifTags, Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from search.duplicates.finder import Question
 from search.duplicates.keeping import Keep
+from search.duplicates.records import Level
 
+from .negatives import negative_with_preview
 from .photos import photo
 from .searching import from_camera, search
 
@@ -33,6 +36,87 @@ def test_a_whole_photo_is_kept_for_a_larger_file_that_was_cut_off(keep: Keep, fo
     (folder / "broken.jpg").write_bytes(jpeg(photo("coffee"), 97)[: -len(jpeg(photo("coffee"), 97)) // 20])
     photo("coffee").save(folder / "whole.jpg", quality=80)
     assert search(folder, Question(keep=keep)) == {"whole.jpg": {"broken.jpg": "near"}}
+
+
+def test_a_photo_does_not_go_for_a_negative_of_which_sensor_data_is_missing(folder: Path) -> None:
+    data, sensor_at = negative_with_preview(photo("coffee", 600))
+    (folder / "cut.dng").write_bytes(data[: (sensor_at + len(data)) // 2])
+    photo("coffee", 600).save(folder / "good.jpg", quality=95)
+    assert search(folder) == {}
+
+
+@pytest.mark.parametrize("keep", [Keep.BEST, Keep.OLDEST])
+def test_the_whole_one_of_two_negatives_is_kept(keep: Keep, folder: Path) -> None:
+    data, _ = negative_with_preview(photo("coffee", 600))
+    (folder / "cut.dng").write_bytes(data[: len(data) * 9 // 10])
+    (folder / "whole.dng").write_bytes(data)
+    os.utime(folder / "cut.dng", (10**9, 10**9))
+    assert search(folder, Question(keep=keep)) == {"whole.dng": {"cut.dng": "near"}}
+
+
+def with_zeros(data: bytes, at: float, count: int) -> bytes:
+    start = int(len(data) * at)
+    return data[:start] + bytes(count) + data[start + count :]
+
+
+def test_a_whole_photo_is_kept_for_an_older_file_with_a_hole(folder: Path) -> None:
+    data = jpeg(photo("coffee", 600), 90)
+    (folder / "hurt.jpg").write_bytes(with_zeros(data, 0.98, 600))
+    (folder / "whole.jpg").write_bytes(data)
+    os.utime(folder / "hurt.jpg", (10**9, 10**9))
+    assert search(folder, Question(keep=Keep.OLDEST)) == {"whole.jpg": {"hurt.jpg": "near"}}
+
+
+def test_a_whole_photo_does_not_go_for_another_of_its_scene_with_a_hole(folder: Path) -> None:
+    room = photo("coffee", 600)
+    whole, other = room.crop((0, 0, 420, 400)), room.crop((180, 0, 600, 400))
+    (folder / "hurt.jpg").write_bytes(with_zeros(jpeg(other, 97), 0.97, 600))
+    whole.save(folder / "whole.jpg", quality=85)
+    assert search(folder, Question(level=Level.SIMILAR)) == {"whole.jpg": {"hurt.jpg": "similar"}}
+
+
+def test_a_heic_of_which_only_the_thumbnail_is_whole_is_no_copy(folder: Path) -> None:
+    pillow_heif.register_heif_opener()
+    large = photo("coffee", 600).resize((2400, 1600))
+    large.save(folder / "hurt.heic", quality=70, thumbnails=[1200])
+    large.save(folder / "good.jpg", quality=90)
+    data = (folder / "hurt.heic").read_bytes()
+    (folder / "hurt.heic").write_bytes(with_zeros(data, 0.25, len(data) // 4))
+    assert search(folder) == {}
+
+
+def test_what_a_png_of_the_same_pixels_was_made_of_is_kept(folder: Path) -> None:
+    (folder / "camera.jpg").write_bytes(jpeg(photo("coffee"), 85))
+    with Image.open(folder / "camera.jpg") as original:
+        original.save(folder / "saved anew.png")
+    os.utime(folder / "saved anew.png", (10**9, 10**9))
+    assert search(folder) == {"camera.jpg": {"saved anew.png": "pixel"}}
+
+
+def test_what_is_in_the_archive_goes_though_the_archives_file_was_made_of_it(folder: Path) -> None:
+    (folder / "inbox").mkdir()
+    (folder / "archive").mkdir()
+    (folder / "inbox/camera.jpg").write_bytes(jpeg(photo("coffee"), 85))
+    with Image.open(folder / "inbox/camera.jpg") as original:
+        original.save(folder / "archive/saved anew.png")
+    question = Question(reference=folder / "archive")
+    assert search(folder, question) == {"saved anew.png": {"camera.jpg": "pixel"}}
+
+
+@pytest.mark.parametrize(("older", "newer"), [("tif", "png"), ("png", "bmp")])
+def test_of_equal_pixels_without_a_loss_the_older_file_is_kept(older: str, newer: str, folder: Path) -> None:
+    for name in (f"older.{older}", f"newer.{newer}"):
+        photo("coffee").save(folder / name)
+    os.utime(folder / f"older.{older}", (10**9, 10**9))
+    assert search(folder) == {f"older.{older}": {f"newer.{newer}": "pixel"}}
+
+
+def test_what_is_left_of_a_photo_stays_when_only_it_tells_the_date(folder: Path) -> None:
+    buffer = io.BytesIO()
+    photo("coffee").save(buffer, "JPEG", quality=90, exif=dated())
+    (folder / "hurt.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) * 95 // 100])
+    photo("coffee").save(folder / "whole.jpg", quality=90)
+    assert search(folder) == {}
 
 
 def stamped(image: Image.Image) -> Image.Image:

@@ -1,11 +1,14 @@
 """What a match amounts to."""
 
+import errno
+import io
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from indexer.opening import open_upright
 from indexer.store.records import StoredImage
 from search.duplicates.judging import (
     AGREEMENT_SURE,
@@ -19,6 +22,8 @@ from search.duplicates.judging import (
 )
 from search.duplicates.matching import Match
 from search.duplicates.records import Level
+
+from .photos import photo
 
 SAME = Match(inliers=INLIERS_MIN, agreement=0.9, covers_first=1.0, covers_second=0.9, turned="")
 
@@ -88,3 +93,52 @@ def test_pictures_of_two_cameras_are_not_taken_together() -> None:
 )
 def test_two_signals_make_a_near_duplicate(found: Match, bars: Bars, level: Level | None) -> None:
     assert _level_of(found, bars) is level
+
+
+def judged(one: Path, other: Path, kind: str) -> tuple[Level | None, dict[Path, str], bool]:
+    """Judge two files near by their hashes: what they are, what could not be read, whether that is final."""
+    images = {
+        number: [replace(STORED, content_id=number, path=path, format=kind)]
+        for number, path in ((1, one), (2, other))
+    }
+    judge = Judge(images, mirrored=False, workers=1)
+    pair = Pair(1, 2, 4, 0, None)
+    [found] = judge.judge([pair])
+    judge.close()
+    return found and found.level, judge.unreadable, judge.could_read(pair)
+
+
+def test_a_page_that_cannot_be_read_is_told_and_the_pair_looked_at_again(tmp_path: Path) -> None:
+    pages = [photo("coffee"), photo("astronaut")]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=pages[1:])
+    (tmp_path / "whole.tif").write_bytes(buffer.getvalue())
+    hurt = bytearray(buffer.getvalue())
+    hurt[len(hurt) * 2 // 3 : len(hurt) * 5 // 6] = bytes(len(hurt) * 5 // 6 - len(hurt) * 2 // 3)
+    (tmp_path / "hurt.tif").write_bytes(hurt)
+    found, unreadable, is_known = judged(tmp_path / "whole.tif", tmp_path / "hurt.tif", "TIFF")
+    assert (found, list(unreadable), is_known) == (Level.SIMILAR, [tmp_path / "hurt.tif"], False)
+
+
+def test_a_drive_that_fails_at_the_closer_look_is_told_and_the_pair_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("coffee").save(tmp_path / "a.jpg", quality=92)
+    photo("coffee").save(tmp_path / "b.jpg", quality=60)
+
+    def failing(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("search.duplicates.judging._open_closer", failing)
+    found, unreadable, is_known = judged(tmp_path / "a.jpg", tmp_path / "b.jpg", "JPEG")
+    reasons = dict.fromkeys((tmp_path / "a.jpg", tmp_path / "b.jpg"), "input/output error")
+    assert (found, unreadable, is_known) == (Level.SIMILAR, reasons, False)
+
+
+def test_pictures_that_were_taken_in_over_the_usual_limit_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("coffee").save(tmp_path / "a.png")
+    photo("coffee").save(tmp_path / "b.png", compress_level=1)
+    monkeypatch.setitem(open_upright.__kwdefaults__, "max_megapixels", 0.001)
+    assert judged(tmp_path / "a.png", tmp_path / "b.png", "PNG") == (Level.PIXEL, {}, True)

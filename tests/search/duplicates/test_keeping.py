@@ -4,10 +4,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from indexer.store.names import absolute
 from indexer.store.records import StoredImage
-from search.duplicates.keeping import Keep, is_protected, look_anew, order_to_keep
+from search.duplicates.keeping import Keep, has_few_colours, is_protected, look_anew, order_to_keep
 
 PLAIN = StoredImage(
     content_id=1,
@@ -58,6 +59,16 @@ def test_largest_asks_for_bytes_and_oldest_for_the_camera_s_date_before_the_file
     old = replace(PLAIN, taken_at=datetime(1999, 1, 1), mtime_ns=PLAIN.mtime_ns + 10**18)
     assert first(Keep.OLDEST, old) is old
     assert first(Keep.NEWEST, old) is PLAIN
+
+
+def test_a_date_that_no_clock_knows_has_its_place_all_the_same() -> None:
+    early = replace(PLAIN, taken_at=datetime(1, 1, 1))  # which fails everywhere as 1963 does on Windows
+    assert first(Keep.OLDEST, early) is early
+
+
+def test_whether_a_picture_has_few_colours_is_told_at_any_size(tmp_path: Path) -> None:
+    Image.new("1", (13_700, 13_700)).save(tmp_path / "plan.png")
+    assert has_few_colours(replace(PLAIN, path=tmp_path / "plan.png", format="PNG"))
 
 
 def test_first_goes_by_the_path() -> None:
