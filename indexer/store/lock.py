@@ -6,7 +6,9 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import LibraryBusy, LibraryReadOnly
+from ..errors import LibraryBusy
+
+PATIENCE_SECONDS = 1.0  # a search for duplicates that keeps what it found has the lock for less
 
 
 class WriterLock:
@@ -22,18 +24,20 @@ class WriterLock:
 
         self._library = library
         self._holder = library / "lock.json"
-        self._lock = FileLock(library / "lock", timeout=0, thread_local=False)
+        file = library / "lock"
+        self._lock = FileLock(file, PATIENCE_SECONDS, thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> None:
-        """Take the lock or raise LibraryBusy at once."""
+        """Take the lock or raise LibraryBusy after a moment; OSError where the file system knows no locks.
+
+        Mere files would do there in place of locks, but stay after a kill and bind no other host's cache.
+        """
         from filelock import Timeout
 
         try:
             self._lock.acquire()
         except Timeout:
             raise LibraryBusy(self._library, _describe(self._holder)) from None
-        except NotImplementedError as problem:  # a file system without locks
-            raise LibraryReadOnly(self._library) from problem
         with suppress(OSError):  # a full disk: the lock holds without the name
             self._holder.write_text(json.dumps(_ourselves()), encoding="utf-8")
 

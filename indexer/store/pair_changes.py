@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ..features import Features, pack
 from . import schema
-from .catalog import existing_ids
+from .catalog import existing_ids, live_among
 from .engines import driver_of
 from .pairs import StoredPair
 
@@ -60,8 +60,8 @@ def _pair_row(scope: str, pair: StoredPair) -> dict[str, Any]:
 
 
 def put_compared(connection: Connection, scope: str, ids: Collection[int]) -> None:
-    """Note that a search of this scope has seen these contents."""
-    here = existing_ids(driver_of(connection), ids)
+    """Note that a search of this scope has seen these contents; not those that have left meanwhile."""
+    here = live_among(driver_of(connection), ids)
     rows = [{"scope": scope, "content_id": id} for id in sorted(here)]
     if rows:
         connection.execute(insert(compared).on_conflict_do_nothing(), rows)

@@ -1,16 +1,18 @@
 """The finder: a library to its groups of duplicates."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.actions.checks import same_entry, same_file
 from indexer.paths import identity_of
+from indexer.records import Ids
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
@@ -25,8 +27,10 @@ from .memory import SCOPES, Memory
 from .proposing import Progress, find_candidates
 from .reasons import explain
 from .records import DuplicatePair, Evidence, Group, Level, Member
+from .removed import GONE, without_removed
 from .spool import Neighbours, chosen
 
+PATIENCE_SECONDS_MAX = 10.0  # with another program that writes the library, when all is compared
 RANKED_ANEW_MAX = 3  # times that a look at the pictures may change what is kept
 
 Images = Mapping[int, Sequence[StoredImage]]  # content -> the files that hold it
@@ -60,6 +64,7 @@ class DuplicateReport:
     groups: tuple[Group, ...]  # those that free most first
     files: int  # that were looked at
     unreadable: tuple[tuple[Path, str], ...]
+    not_kept: str = ""  # why the next search has to compare again, in words; empty: it has not
 
     @property
     def members(self) -> int:
@@ -83,9 +88,10 @@ def find_duplicates(
     """Find the duplicates among a library's files; raises LibraryEmpty.
 
     Each member of a group is a duplicate of the group's kept file itself, and of a picture that the kept one
-    shows at least nine tenths of. What is found is kept in the library when it can be written, so that the
-    next search compares only what is new.
+    shows at least nine tenths of. What is found is kept in the library when it can be written, as the search
+    goes on, so that the next one compares only what is new.
     """
+    began = monotonic()
     memory = Memory(reader, scope_of(reader, question))
     look_anew()
     try:
@@ -93,9 +99,12 @@ def find_duplicates(
             images = all_images(reader)
             memory.recall(images)
             _find_new(reader, question, memory, progress)
-            return _report(reader, question, images, memory, progress)
-    finally:
+            report = _report(reader, question, images, memory, progress)
+    except BaseException:
         memory.keep()
+        raise
+    memory.keep(patience_seconds=min(PATIENCE_SECONDS_MAX, monotonic() - began))
+    return replace(report, not_kept=memory.not_kept)
 
 
 def scope_of(reader: LibraryReader, question: Question) -> str:
@@ -113,6 +122,7 @@ def _find_new(reader: LibraryReader, question: Question, memory: Memory, progres
         reader, question.level, turned=question.turned, asking=memory.new, progress=progress
     )
     memory.add(candidates, incomplete=reader.incomplete(reader.default_encoder()))
+    memory.keep()
 
 
 def _report(
@@ -132,6 +142,7 @@ def _report(
         groups = [group for group in groups if is_protected(group.keep.path, (question.reference,))]
     files = sum(len(copies) for copies in asked.values())
     groups.sort(key=lambda group: (-group.freed, str(group.keep.path)))
+    changed = without_removed(reader.path, changed)
     return DuplicateReport(tuple(groups), files, (*changed, *judge.unreadable.items()))
 
 
@@ -157,7 +168,7 @@ def _change_of(image: StoredImage) -> str | None:
     try:
         same = image.is_as_indexed()
     except FileNotFoundError:
-        return "gone since it was indexed; `sightline index` takes it out"
+        return GONE
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return None if same else "changed since it was indexed; `sightline index` takes it in anew"
@@ -210,19 +221,26 @@ def find_pairs(
     *,
     worth: Callable[[Pair], bool] = lambda _: True,
     bars: Bars = STRICT,
+    asking: Ids | None = None,
     progress: Progress = lambda *_: None,
     unreadable: dict[Path, str] | None = None,
 ) -> Iterator[DuplicatePair]:
     """Yield all pairs of different contents, among these, that are duplicates at the level asked for.
 
-    worth: which candidates to look at; unreadable takes the files that could not be, and why. More work than
-    `find_duplicates` makes, which leaves alone what has found its group.
+    worth: which candidates to look at; asking: contents of which each pair must have one; unreadable takes
+    the files that could not be looked at, and why. More work than `find_duplicates` makes, which leaves alone
+    what has found its group.
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
         doubtful = bars is not STRICT  # what only decides how data is split had better be looked at
         found = find_candidates(
-            reader, question.level, turned=question.turned, doubtful=doubtful, progress=progress
+            reader,
+            question.level,
+            turned=question.turned,
+            doubtful=doubtful,
+            asking=asking,
+            progress=progress,
         )
         candidates = _among(found, images)
         rows = enumerate(pair_at(candidates, row) for row in range(len(candidates)))
@@ -312,12 +330,24 @@ class _Grouper:
         one, two = self._first_copy[keeper], self._first_copy[other]
         if found is None or found.level.rank > level.rank:
             return False
-        if may_be_given_up(found, one, two, level, best=best):
+        staying = is_protected(one.path, self._question.staying)
+        if may_be_given_up(found, one, two, level, best=best, staying=staying):
             return True
-        rather = is_kept_rather(found, two, one, best=best)
+        rather = self._may_follow(one, two) and is_kept_rather(found, two, one, best=best)
         if rather and may_be_given_up(found, two, one, level, best=best):
             self._outranked.setdefault(keeper, other)
         return False
+
+    def _may_follow(self, one: StoredImage, two: StoredImage) -> bool:
+        """Tell whether the first may be ranked behind the second.
+
+        What stays anyway never is behind what may go: what the reference holds is to be found as kept.
+        """
+        reference = () if self._question.reference is None else (self._question.reference,)
+        return all(
+            is_protected(two.path, places) or not is_protected(one.path, places)
+            for places in (reference, self._question.protected)
+        )
 
     def _look_at(self, asked: Collection[frozenset[int]]) -> None:
         """Have those pairs judged that have not been."""
@@ -328,6 +358,7 @@ class _Grouper:
             some = open_pairs[start : start + PAIRS_AT_ONCE]
             for pair, found in zip(some, self._judge.judge(some), strict=True):
                 memory.note(pair, found, readable=self._judge.could_read(pair))
+            memory.keep_when_due()
             self._progress("comparing pictures", len(memory.judged), len(memory.pairs))
 
 
@@ -363,13 +394,7 @@ class _Found:
                     members += self._copy_of_other(content, other, copy)
         staying = self.question.staying
         free = [member for member in members if not is_protected(member.image.path, staying)]
-        return Group(
-            keep,
-            tuple(
-                replace(member, identity=identity_of(member.image.path, follow_links=False))
-                for member in free
-            ),
-        )
+        return Group(keep, tuple(_each_once(keep, free)))
 
     def _copies_of(self, content: int, keep: StoredImage) -> Iterator[Member]:
         for other in self.copies.get(content, ()):
@@ -394,9 +419,24 @@ class _Found:
             yield Member(image, Level.SIMILAR, pair.confidence, Evidence(), reason)
 
 
+def _each_once(keep: StoredImage, members: Sequence[Member]) -> Iterator[Member]:
+    """Yield the members with their identities, one for each entry of a folder, and none for the kept one's.
+
+    A linked folder, or a second mount of one, leads to the same entries by other paths: to remove such a file
+    is to remove the kept one. A hard link is an entry of its own.
+    """
+    kept = identity_of(keep.path, follow_links=False) or keep.path.name.casefold()
+    entries: dict[tuple[int, int] | str, list[Path]] = {kept: [keep.path]}
+    for member in members:
+        path = member.image.path
+        identity = identity_of(path, follow_links=False)
+        known = entries.setdefault(identity or path.name.casefold(), [])
+        if not any(same_entry(path, other) for other in known):
+            known.append(path)
+            yield replace(member, identity=identity)
+
+
 def _same_bytes(image: StoredImage, keep: StoredImage) -> Member:
-    linked = False
-    with suppress(OSError):  # who acts on it finds out
-        linked = image.path.samefile(keep.path)
+    linked = same_file(image.path, keep.path)
     reason = "the same file by another name, which takes no room" if linked else "the same bytes"
     return Member(image, Level.EXACT, 1.0, Evidence(), reason, linked)

@@ -5,8 +5,9 @@ other tools. So a group to delete from is a star: every member is itself a dupli
 keeping copies on one side of a split it is the other way round: there a chain must not be cut.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -30,34 +31,70 @@ def stars(
     """
     taken: set[Key] = set()
     groups: dict[Key, list[Key]] = {}
-
-    def open_to(keeper: Key) -> list[Key]:
-        return [other for other in neighbours(keeper) if other not in taken and other not in groups]
-
-    waiting = list(ranked)
-    while waiting:
-        keepers, waiting = _apart([item for item in waiting if item not in taken], neighbours)
-        questions = [(keeper, other) for keeper in keepers for other in open_to(keeper)]
+    queue = _Queue(ranked, neighbours)
+    while keepers := queue.next_keepers():
+        open_to = {
+            keeper: [other for other in neighbours(keeper) if other not in taken and other not in groups]
+            for keeper in keepers
+        }
+        questions = [(keeper, other) for keeper in keepers for other in open_to[keeper]]
         yes = {question for question, answer in zip(questions, may_go(questions), strict=True) if answer}
         for keeper in keepers:
-            members = [other for other in open_to(keeper) if (keeper, other) in yes]
+            still_open = (other for other in open_to[keeper] if other not in taken and other not in groups)
+            members = [other for other in still_open if (keeper, other) in yes]
             if members:
                 taken.update(members)
                 groups[keeper] = members
+                queue.leave(members)
     return groups
 
 
-def _apart(waiting: Sequence[Key], neighbours: Callable[[Key], Sequence[Key]]) -> tuple[list[Key], list[Key]]:
-    """Split off up to KEEPERS_AT_ONCE of which none can take another, nor be taken by one before it."""
-    chosen: list[Key] = []
-    left: list[Key] = []
-    near: set[Key] = set()
-    for position, item in enumerate(waiting):
-        if len(chosen) == KEEPERS_AT_ONCE:
-            return chosen, left + list(waiting[position:])
-        (left if item in near else chosen).append(item)
-        near.update(neighbours(item))
-    return chosen, left
+class _Queue(Generic[Key]):
+    """Items that wait for their turn to keep others; each waits for all before it that may take it.
+
+    It is known of each item how many it waits for, so that nothing is looked at anew each time: a million
+    items take seconds.
+    """
+
+    def __init__(self, ranked: Sequence[Key], neighbours: Callable[[Key], Sequence[Key]]) -> None:
+        self._ranked = ranked
+        self._neighbours = neighbours
+        self._place = {item: place for place, item in enumerate(ranked)}
+        self._waiting = set(ranked)
+        self._waits_for = Counter(other for item in ranked for other in self._behind(item))
+        self._ready = [place for place, item in enumerate(ranked) if item not in self._waits_for]  # a heap
+        self._left: list[Key] = []  # whose neighbours have not been told yet
+
+    def next_keepers(self) -> list[Key]:
+        """Give the best that wait for nobody, at most KEEPERS_AT_ONCE."""
+        for item in self._left:
+            self._let_go(item)
+        self._left = []
+        keepers: list[Key] = []
+        while self._ready and len(keepers) < KEEPERS_AT_ONCE:
+            item = self._ranked[heappop(self._ready)]
+            if item in self._waiting:
+                keepers.append(item)
+        self.leave(keepers)
+        return keepers
+
+    def leave(self, items: Iterable[Key]) -> None:
+        """Let items wait no more: they had their turn, or were taken."""
+        for item in items:
+            if item in self._waiting:
+                self._waiting.remove(item)
+                self._left.append(item)
+
+    def _let_go(self, item: Key) -> None:
+        for other in self._behind(item):
+            self._waits_for[other] -= 1
+            if not self._waits_for[other]:
+                heappush(self._ready, self._place[other])
+
+    def _behind(self, item: Key) -> Iterator[Key]:
+        """Yield the neighbours that are ranked behind an item, each once."""
+        place = self._place[item]
+        return (other for other in set(self._neighbours(item)) if self._place.get(other, -1) > place)
 
 
 class Joined(Generic[Key]):

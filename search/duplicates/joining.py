@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +61,14 @@ def near_rows(
     """
     if len(codes.words) < 2:
         return
-    gathered = _Gathered()
-    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        for nth, order in enumerate(_orders(codes, pool)):
-            starts = range(0, len(order), ROWS_AT_ONCE)
-            for found in pool.map(partial(_near_in_order, codes, order, equal=nth == 0), starts):
-                gathered.add(found)
-            told(nth, CHOICES)
-    yield from _pieces(gathered, codes)
+    with _Gathered() as gathered:
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            for nth, order in enumerate(_orders(codes, pool)):
+                starts = range(0, len(order), ROWS_AT_ONCE)
+                for found in pool.map(partial(_near_in_order, codes, order, equal=nth == 0), starts):
+                    gathered.add(found)
+                told(nth, CHOICES)
+        yield from _pieces(gathered, codes)
 
 
 def _orders(codes: Codes, pool: ThreadPoolExecutor) -> Iterator[Keys]:
@@ -150,11 +151,19 @@ def _wanted(codes: Codes, one: Rows, other: Rows) -> Keys:
 
 
 class _Gathered:
-    """Pairs found so far: in memory, or as sorted runs in temporary files when there are many."""
+    """Pairs found so far: in memory, or as sorted runs in one temporary file when there are many."""
 
     def __init__(self) -> None:
         self._waiting: list[Keys] = []
-        self._runs: list[Keys] = []
+        self._file: IO[bytes] | None = None
+        self._ends: list[int] = []  # of the runs in the file, in pairs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def add(self, found: Keys) -> None:
         """Take some more, in any order."""
@@ -162,11 +171,21 @@ class _Gathered:
         if sum(map(len, self._waiting)) > IN_MEMORY_MAX:
             self._waiting = [_distinct(self._waiting)]  # many choices find the same pair
             if len(self._waiting[0]) > IN_MEMORY_MAX // 2:
-                self._runs.append(_written(self._waiting.pop()))
+                self._write(self._waiting.pop())
+
+    def _write(self, run: Keys) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="sightline-marks-")  # noqa: SIM115  (closed by __exit__)
+        self._file.write(run.tobytes())
+        self._ends.append(sum(self._ends[-1:]) + len(run))
 
     def runs(self) -> list[Keys]:
         """Give all, each run in order."""
-        return [*self._runs, _distinct(self._waiting)]
+        if self._file is None:
+            return [_distinct(self._waiting)]
+        self._file.flush()
+        whole = np.memmap(self._file, np.uint64, "r")
+        return [*np.split(whole, self._ends[:-1]), _distinct(self._waiting)]
 
 
 def _distinct(parts: Sequence[Keys]) -> Keys:
@@ -174,13 +193,6 @@ def _distinct(parts: Sequence[Keys]) -> Keys:
     pairs = np.concatenate([np.empty(0, np.uint64), *parts])
     pairs.sort()
     return np.asarray(pairs[np.r_[True, pairs[1:] != pairs[:-1]][: len(pairs)]], np.uint64)
-
-
-def _written(pairs: Keys) -> Keys:
-    with tempfile.TemporaryFile(prefix="sightline-marks-") as file:
-        file.write(pairs.tobytes())
-        file.flush()
-        return np.memmap(file, np.uint64, "r")  # stays when the file is closed, which goes with it
 
 
 def _pieces(gathered: _Gathered, codes: Codes) -> Iterator[tuple[Rows, Rows]]:

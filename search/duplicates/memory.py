@@ -1,12 +1,18 @@
-"""Memory: what earlier searches for duplicates found, kept in the library between runs."""
+"""Memory: what earlier searches for duplicates found, kept in the library between runs.
+
+A search of a million pictures takes hours, so what it finds is kept as it goes on: the candidates when all
+are found, and every minute what was looked at since. `compared` are contents whose candidates are all kept;
+which of these were judged is kept with each.
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
 
-from indexer.errors import DiskFull, LibraryBusy, LibraryReadOnly
+from indexer.errors import LibraryBusy, LibraryReadOnly, SightlineError
 from indexer.records import Ids
 from indexer.store.library import open_for_writing
 from indexer.store.pairs import StoredPair
@@ -17,8 +23,12 @@ from .judging import Pair, pair_at
 from .records import DuplicatePair, Evidence, Level
 from .spool import blocks, gather
 
-SCOPES = "11: "  # begins the scopes of this program; count up when candidates or judgement change
+SCOPES = "12: "  # begins the scopes of this program; count up when candidates or judgement change
 RECALLED_AT_ONCE = 100_000
+KEPT_EACH_SECONDS = 60.0
+KEPT_EACH_SECONDS_MAX = 600.0
+KEEPING_SHARE_MAX = 0.05  # of the time, up to there: meanwhile nobody else can write
+TRIED_AGAIN_SECONDS = 0.2
 
 
 class Memory:
@@ -27,10 +37,12 @@ class Memory:
     def __init__(self, reader: LibraryReader, scope: str) -> None:
         self._reader = reader
         self._scope = scope
-        self._compared: Ids = np.empty(0, np.int64)  # what need not be compared again
+        self._compared: Ids = np.empty(0, np.int64)  # what need not be compared again, not kept yet
         self._answered: set[frozenset[int]] = set()  # what the library knows the answer about
-        self._noted: set[frozenset[int]] = set()  # what it shall know from this search
-        self._added = merged([])  # found in this search
+        self._noted: set[frozenset[int]] = set()  # what it shall know from this search, and does not yet
+        self._added = merged([])  # found in this search, and not kept yet
+        self._due = monotonic() + KEPT_EACH_SECONDS
+        self._problem: SightlineError | None = None  # why what is new was not kept at the last trial
         self.new: Ids = np.empty(0, np.int64)  # contents that no search of this scope has compared
         self.pairs = merged([])  # of contents
         self.judged: dict[frozenset[int], DuplicatePair | None] = {}
@@ -71,16 +83,47 @@ class Memory:
         if readable:
             self._noted.add(pair.key)
 
-    def keep(self) -> None:
-        """Write what is new into the library; a library that cannot be written goes without."""
+    def keep_when_due(self) -> None:
+        """Write what is new into the library if that was done last a while ago."""
+        if monotonic() >= self._due:
+            self.keep()
+
+    def keep(self, *, patience_seconds: float = 0.0) -> None:
+        """Write what is new into the library; a library that cannot be written goes without.
+
+        patience_seconds: how long to try while another program writes; `not_kept` tells how it ended.
+        """
+        began = tried = monotonic()
+        self._problem = self._write()
+        while isinstance(self._problem, LibraryBusy) and monotonic() < began + patience_seconds:
+            sleep(TRIED_AGAIN_SECONDS)
+            tried = monotonic()
+            self._problem = self._write()
+        now = monotonic()
+        pause = min(KEPT_EACH_SECONDS_MAX, (now - tried) / KEEPING_SHARE_MAX)
+        self._due = now + max(KEPT_EACH_SECONDS, pause)
+
+    @property
+    def not_kept(self) -> str:
+        """Say in words why the next search has to find something again; empty where it has not, or never."""
+        if self._problem is None or isinstance(self._problem, LibraryReadOnly):
+            return ""
+        return f"not all that was compared is kept for the next search: {self._problem}"
+
+    def _write(self) -> SightlineError | None:
+        """Write what is new; give the error that was in the way: the answer does not depend on it."""
         if not len(self._added) and not len(self._compared) and not self._noted:
-            return
+            return None
         try:
             with open_for_writing(self._reader.path, create=False) as writer:
                 writer.forget_scopes_but(SCOPES)
                 writer.remember_pairs(self._scope, self._changed(), compared=self._compared.tolist())
-        except (LibraryBusy, LibraryReadOnly, DiskFull):
-            return  # the answer does not depend on it; the next search compares again
+        except SightlineError as problem:
+            return problem
+        self._answered |= self._noted
+        self._noted = set()
+        self._added, self._compared = merged([]), np.empty(0, np.int64)
+        return None
 
     def _changed(self) -> Iterator[StoredPair]:
         """Yield the new candidates, and those that were judged in this search."""

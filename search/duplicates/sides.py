@@ -59,15 +59,27 @@ def _library(place: Path) -> Side:
 
 
 def _list(place: Path) -> Side:
-    content = place.read_bytes().removeprefix(codecs.BOM_UTF8)  # which editors on Windows write
-    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
-    names = [os.fsdecode(line) for line in lines if line.strip()]
+    names = _names_in(place)
     named = {absolute(place.parent / name): name for name in names}
     there = [path for path, name in named.items() if _is_there(path, name, place)]
     files = frozenset(map(_as_indexed, there))
     if not files:
         raise UsageError(f"{place}: names no file that is there; a list has one path a line")
     return Side(place, _outermost({file.parent for file in files}), files, len(named) - len(there))
+
+
+def _names_in(place: Path) -> list[str]:
+    """Read the names on a list; raise UsageError where they are in letters that cannot be told."""
+    content = place.read_bytes().removeprefix(codecs.BOM_UTF8)  # which editors on Windows write
+    try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's > writes it
+            content = os.fsencode(content.decode("utf-16"))
+        lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+        return [os.fsdecode(line) for line in lines if line.strip()]
+    except UnicodeError as problem:
+        raise UsageError(
+            f"{place}: has a line that is not in UTF-8, nor is it all in UTF-16; write the list anew in UTF-8"
+        ) from problem
 
 
 def _is_there(path: Path, name: str, source: Path) -> bool:

@@ -1,51 +1,101 @@
 """Spool: candidates on their way from the searches to the judge; on disk when they are very many.
 
 A million frames of cameras that stand still make fifty million pairs: more than should be in memory. Past a
-bar the pairs gathered so far are put in order and written to temporary files, a *run*. In the end all runs
+bar the pairs gathered so far are put in order and written to a temporary file, a *run*. In the end all runs
 are merged piece by piece, and the result is read through memory maps.
 """
 
 import errno
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import DiskFull
+from indexer.errors import SightlineError, TemporaryFolderFull
 from indexer.records import Ids
 
 from .candidates import Candidates, merged
 
 IN_MEMORY_MAX = 2_000_000  # pairs; some 100 bytes each while they are put in order
 _COLUMNS = Candidates.__slots__
+_ALIGNMENT = 8  # bytes, of the largest numbers
 
 
 def gather(parts: Iterable[Candidates], *, in_memory_max: int = IN_MEMORY_MAX) -> Candidates:
-    """Join candidates as `merged` does, whatever their number; raises DiskFull."""
+    """Join candidates as `merged` does, whatever their number; raises TemporaryFolderFull."""
     try:
         return _gather(parts, in_memory_max)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(Path(tempfile.gettempdir())) from error
+            raise TemporaryFolderFull(Path(tempfile.gettempdir())) from error
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise SightlineError(
+                "the system lets this program open no further file; allow more with `ulimit -n 4096`, and "
+                "run the same command again"
+            ) from error
         raise
 
 
 def _gather(parts: Iterable[Candidates], in_memory_max: int) -> Candidates:
-    runs: list[Candidates] = []
     waiting: list[Candidates] = []
-    for part in parts:
-        waiting.append(part)
-        if sum(map(len, waiting)) > in_memory_max:
-            waiting = [merged(waiting)]  # what two searches found is one pair now
-            if len(waiting[0]) > in_memory_max // 2:
-                runs.append(_written([waiting.pop()]))
-    if not runs:
-        return merged(waiting)
-    return _written(_pieces([*runs, merged(waiting)], in_memory_max))
+    with ExitStack() as stack:
+        runs: _Runs | None = None
+        for part in parts:
+            waiting.append(part)
+            if sum(map(len, waiting)) > in_memory_max:
+                waiting = [merged(waiting)]  # what two searches found is one pair now
+                if len(waiting[0]) > in_memory_max // 2:
+                    runs = runs or stack.enter_context(_Runs())
+                    runs.add(waiting.pop())
+        if runs is None:
+            return merged(waiting)
+        return _written(_pieces([*runs.maps(), merged(waiting)], in_memory_max))
+
+
+class _Runs:
+    """Runs behind one another in one temporary file: there may be hundreds, and few files may be open."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="sightline-pairs-")  # noqa: SIM115  (closed by __exit__)
+        self._columns: list[list[_Column]] = []  # of each run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, pairs: Candidates) -> None:
+        """Write a run."""
+        self._columns.append([self._write(np.asarray(getattr(pairs, name))) for name in _COLUMNS])
+
+    def _write(self, column: NDArray[Any]) -> "_Column":
+        start = self._file.seek(-self._file.tell() % _ALIGNMENT, os.SEEK_CUR)
+        self._file.write(column.tobytes())
+        return _Column(start, column.nbytes, column.dtype)
+
+    def maps(self) -> list[Candidates]:
+        """Give all runs as maps of the file."""
+        self._file.flush()
+        whole = np.memmap(self._file, np.uint8, "r")
+        return [
+            Candidates(*(whole[c.start : c.start + c.size].view(c.dtype) for c in columns))
+            for columns in self._columns
+        ]
+
+
+class _Column(NamedTuple):
+    """Where a column of a run lies in the file."""
+
+    start: int  # bytes
+    size: int
+    dtype: np.dtype[Any]
 
 
 def _pieces(runs: Sequence[Candidates], in_memory_max: int) -> Iterator[Candidates]:

@@ -56,6 +56,8 @@ def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Pat
     from .. import groups, show
 
     report = find(question, place)
+    if report.not_kept:
+        show.remark(report.not_kept)
     dropped = {member.image.path for group in report.groups for member in group.members}
     left_out = ""
     if drop:
@@ -98,12 +100,15 @@ def _to_keep(
 
     there = {content: list(_there(copies)) for content, copies in images.items()}
     gone = sum(map(len, images.values())) - sum(map(len, there.values()))
-    pictures = [path for paths in there.values() for path in _pictures(paths)]
-    links = sum(map(len, there.values())) - len(pictures)
+    pictures = {content: _pictures(paths) for content, paths in there.items()}
+    links = sum(map(len, there.values())) - sum(map(len, pictures.values()))
+    kept = [[path for path in paths if path not in dropped] for paths in pictures.values()]
+    listed = [path for paths in kept for path in _once(paths)]
+    others = sum(map(len, kept)) - len(listed)
     said = [f"{plural(gone, 'file')} gone or changed since indexing"] if gone else []
     said += [f"{plural(links, 'link')} to pictures that are in the library anyway"] if links else []
-    listed = sorted(path for path in pictures if path not in dropped)
-    return listed, f"left out: {', '.join(said)}" if said else ""
+    said += [f"{plural(others, 'further path')} to files that are listed"] if others else []
+    return sorted(listed), f"left out: {', '.join(said)}" if said else ""
 
 
 def _there(copies: "Sequence[StoredImage]") -> Iterator[Path]:
@@ -121,3 +126,18 @@ def _pictures(paths: Sequence[Path]) -> list[Path]:
     """
     files = [path for path in paths if not path.is_symlink()]
     return files or sorted(paths)[:1]
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """Leave out further paths to one file in one folder: a linked folder leads to it, or a second mount."""
+    from indexer.actions.checks import same_entry
+    from indexer.paths import identity_of
+
+    if len(paths) < 2:
+        return list(paths)
+    found: dict[tuple[int, int] | str, list[Path]] = {}
+    for path in sorted(paths):
+        known = found.setdefault(identity_of(path) or path.name.casefold(), [])
+        if not any(same_entry(path, other) for other in known):
+            known.append(path)
+    return [path for known in found.values() for path in known]

@@ -10,7 +10,7 @@ from .finding import find, progress, question_options, to_question
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
-    from indexer.actions.records import Action, Removal
+    from indexer.actions.records import Action, Outcome, Removal
     from search.duplicates.finder import DuplicateReport
 
 FOUND = 11  # exit code: there are duplicates
@@ -84,6 +84,8 @@ def command(
     from .. import groups, show
 
     report = find(question, place)
+    if report.not_kept:
+        show.remark(report.not_kept)
     if html:  # before the lines, since `| head` ends the command with the pipe
         show.write_duplicates_page(report, to_question(question), place, html)
     if as_json:
@@ -97,8 +99,7 @@ def command(
         show.raw("".join(f"{line}\n" for line in groups.group_lines(report)))
     show.remark(groups.summary(report))
     left = report.worth_acting_on
-    if action and report.groups:
-        _confirm_deleting(action, yes, report)
+    if action and report.groups and _may_act(action, yes, report):
         left = _act(report, action, destination, place)
     sys.exit(FOUND if left else 0)
 
@@ -115,25 +116,34 @@ def _check_deleting(action: str | None, yes: bool, *, level: str) -> None:
         raise click.UsageError("--apply delete cannot be undone; without a terminal to ask on it needs --yes")
 
 
-def _confirm_deleting(action: str, yes: bool, report: "DuplicateReport") -> None:
+def _may_act(action: str, yes: bool, report: "DuplicateReport") -> bool:
     """Ask twice, once it is known what would go: deleting is the one action that cannot be undone."""
+    from .. import show
     from ..names import file_size, plural
 
     if action != "delete" or yes:
-        return
+        return True
     what = f"{plural(report.members, 'file')} ({file_size(report.freed)})"
-    click.confirm(f"Delete {what} for good, not into the trash?", abort=True, err=True)
-    if click.prompt("Type `delete` to go on", err=True) != "delete":
-        raise click.Abort
+    try:
+        if click.confirm(f"Delete {what} for good, not into the trash?", err=True) and (
+            click.prompt("Type `delete` to go on", err=True) == "delete"
+        ):
+            return True
+    except click.Abort:  # Ctrl-C, which click would tell as if something had been broken off
+        show.remark("nothing was deleted")
+        raise KeyboardInterrupt from None
+    show.remark("nothing was deleted")
+    return False
 
 
 def _act(report: "DuplicateReport", action: str, destination: Path | None, place: Path) -> int:
     """Do it, tell of what was left alone, and count that."""
     from indexer.actions.apply import apply
-    from indexer.actions.records import Action, Result
+    from indexer.actions.records import Action
+    from indexer.errors import LibraryBusy, SightlineError
 
     from .. import show
-    from ..names import file_size, plural
+    from ..names import plural
 
     removals, other_bytes = _removals(report, Action(action))
     if other_bytes:
@@ -141,39 +151,96 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
             f"{plural(other_bytes, 'file')} left alone: not the same bytes as the kept file, so that a link "
             "would change what they show"
         )
-    counts = dict.fromkeys(Result, 0)
-    freed = 0
-    told: list[str] = []  # after the bar
-    links = _links_in(place)
+    outcomes = apply(removals, Action(action), library=place, destination=destination, links=_links_in(place))
+    done = _Done(Action(action))
     try:
         with progress() as update:
-            for outcome in apply(
-                removals, Action(action), library=place, destination=destination, links=links
-            ):
-                counts[outcome.result] += 1
-                freed += outcome.bytes_freed
-                if outcome.result is Result.REFUSED:
-                    told.append(f"{outcome.path}: left alone: {outcome.reason}")
-                elif outcome.reason:
-                    told.append(f"{outcome.path}: {outcome.reason}")
-                update(action, sum(counts.values()), len(removals))
-    except KeyboardInterrupt:
-        undo = "" if action == "delete" else ", which `sightline undo` takes back"
-        for line in told:
-            show.remark(line)
-        show.remark(f"{action}: stopped after {plural(counts[Result.DONE], 'file')}{undo}")
+            for outcome in outcomes:
+                done.take(outcome)
+                update(action, done.files, len(removals))
+    except LibraryBusy:  # told at once, before any file's turn
         raise
-    for line in told:
-        show.remark(line)
-    refused = counts[Result.REFUSED] + other_bytes
-    said = [f"{plural(counts[Result.DONE], 'file')} ({file_size(freed)})", f"{refused:,} left alone"]
-    if counts[Result.ALREADY]:
-        said.append(f"{counts[Result.ALREADY]:,} are links to the kept file, which take no room")
-    undo = "" if action == "delete" or not counts[Result.DONE] else "; `sightline undo` takes it back"
-    show.remark(f"{action}: {', '.join(said)}{undo}")
+    except (KeyboardInterrupt, SightlineError, OSError):
+        done.tell_stopped()
+        raise
+    refused = done.tell(other_bytes)
     if destination is not None:
         _warn_of_return(destination, place)
     return refused
+
+
+class _Done:
+    """What was done so far, and what is to be told of it after the bar."""
+
+    def __init__(self, action: "Action") -> None:
+        from indexer.actions.records import Result
+
+        self._action = action
+        self._counts = dict.fromkeys(Result, 0)
+        self._freed = 0
+        self._lines: list[str] = []
+
+    @property
+    def files(self) -> int:
+        """Count the files whose turn has been."""
+        return sum(self._counts.values())
+
+    def take(self, outcome: "Outcome") -> None:
+        """Take down what became of a file."""
+        from indexer.actions.records import Result
+
+        self._counts[outcome.result] += 1
+        self._freed += outcome.bytes_freed
+        if outcome.reason:
+            left = "left alone: " if outcome.result is Result.REFUSED else ""
+            self._lines.append(f"{outcome.path}: {left}{outcome.reason}")
+
+    def tell(self, other_bytes: int) -> int:
+        """Tell of all, and count what was left alone."""
+        from indexer.actions.records import Result
+
+        from .. import show
+
+        refused = self._counts[Result.REFUSED] + other_bytes
+        said = [self._count(), f"{refused:,} left alone"]
+        if already := self._counts[Result.ALREADY]:
+            said.append(f"{already:,} are links to the kept file, which take no room")
+        way_back = _way_back(self._action) if self._counts[Result.DONE] else ""
+        self._tell_lines()
+        show.remark(f"{self._action}: {', '.join(said)}{way_back}")
+        return refused
+
+    def tell_stopped(self) -> None:
+        """Tell how far it went before it was broken off."""
+        from .. import show
+
+        self._tell_lines()
+        show.remark(f"{self._action}: stopped after {self._count()}{_way_back(self._action)}")
+
+    def _count(self) -> str:
+        from indexer.actions.records import Result
+
+        from ..names import file_size, plural
+
+        return f"{plural(self._counts[Result.DONE], 'file')} ({file_size(self._freed)})"
+
+    def _tell_lines(self) -> None:
+        from .. import show
+
+        for line in self._lines:
+            show.remark(line)
+
+
+def _way_back(action: "Action") -> str:
+    """Say how what was done is taken back, if it can be."""
+    from indexer.actions import trash
+    from indexer.actions.records import Action
+
+    if action is Action.DELETE:
+        return ""
+    if action is Action.TRASH and not trash.CAN_TELL:
+        return "; they are in the system's trash, and can be put back from there"
+    return "; `sightline undo` takes it back"
 
 
 def _links_in(place: Path) -> list[Path]:

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from .finding import fill_in, not_compared, progress
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
+    from indexer.pipeline import Progress
     from search.duplicates.leaks import LeakReport, Split
     from search.duplicates.sides import Side
 
@@ -116,13 +118,27 @@ def _index(sides: "tuple[Side, Side]") -> Path:
     settings = IndexSettings(
         model="builtin",
         include_hidden=all(side.files is not None for side in sides),  # what is listed is meant
+        count_first=sys.stderr.isatty(),
         wanted=lambda path: any(side.holds(path) for side in sides),
     )
     folders = tuple(dict.fromkeys(folder for side in sides for folder in side.folders))
-    summary = index_folders(place, folders, settings, on_notice=show.remark)
+    with _index_bar() as (on_progress, on_notice):
+        summary = index_folders(place, folders, settings, on_progress=on_progress, on_notice=on_notice)
     for folder in summary.unreadable:
         show.remark(f"{folder.path}: not listed: {folder.reason}")
     return place
+
+
+@contextmanager
+def _index_bar() -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
+    """Give what shows progress and notices: a bar on a terminal, and plain notices elsewhere."""
+    from .. import show
+
+    if sys.stderr.isatty():
+        with show.progress_bar() as callbacks:
+            yield callbacks
+    else:
+        yield (lambda _: None), show.remark
 
 
 def _library_of(*folders: Path) -> Path:

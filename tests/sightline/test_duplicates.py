@@ -8,7 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from indexer.actions import trash
+from indexer.actions.journal import Entry, Journal
+from indexer.errors import DiskFull
+from sightline.cli import cli
 
 from ..search.duplicates.photos import NAMES, cropped, photo
 from .conftest import Done, Run
@@ -299,16 +305,73 @@ def test_moving_into_an_indexed_folder_is_done_with_a_warning(run: Run, messy: P
     assert b"lies in an indexed folder" in done.stderr
 
 
-def test_after_the_trash_what_is_gone_is_told_in_one_line(run_process: Run, messy: Path, tmp_path: Path):
+def test_an_action_broken_off_by_a_full_disk_says_what_it_did(
+    run: Run, messy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    intend = Journal.intend
+
+    def full_at_the_third(self: Journal, entry: Entry) -> None:
+        if entry.number == 2:
+            raise DiskFull(messy)
+        intend(self, entry)
+
+    monkeypatch.setattr(Journal, "intend", full_at_the_third)
+    done = run("duplicates", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    assert done.returncode == DiskFull.exit_code
+    assert b"move: stopped after 2 files" in done.stderr
+    assert b"`sightline undo` takes it back" in done.stderr
+
+
+def test_where_undo_cannot_find_the_trash_it_is_not_promised(
+    run: Run, messy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trash, "CAN_TELL", False)
+    done = run("duplicates", "--apply", "trash", cwd=messy, XDG_DATA_HOME=str(tmp_path))
+    assert b"they are in the system's trash, and can be put back from there" in done.stderr
+    assert b"undo" not in done.stderr
+
+
+@pytest.mark.parametrize(("answers", "code"), [("n\n", FOUND), ("y\nno\n", FOUND), ("", 130)])
+def test_who_does_not_delete_is_told_that_nothing_was(
+    environment: dict[str, str], messy: Path, monkeypatch: pytest.MonkeyPatch, answers: str, code: int
+):
+    monkeypatch.setattr("sightline.cli.duplicates._check_deleting", lambda *_, **__: None)  # no terminal
+    monkeypatch.chdir(messy)
+    before = contents(messy)
+    done = CliRunner(env=environment).invoke(cli, ["duplicates", "--apply", "delete"], input=answers)
+    assert done.exit_code == code
+    assert "sightline: nothing was deleted" in done.stderr
+    assert "Aborted" not in done.stderr
+    assert contents(messy) == before
+
+
+def test_what_is_gone_is_told_in_one_line(run: Run, messy: Path):
     for number in range(6):
         shutil.copy(messy / "coffee.jpg", messy / f"coffee {number}.jpg")
-    assert run_process("index", messy, cwd=messy).returncode == 0
-    run_process("duplicates", "--level", "exact", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
-    done = run_process("duplicates", "--level", "exact", cwd=messy)
-    assert done.returncode == 0
+    assert run("index", messy, cwd=messy).returncode == 0
+    for number in range(6):
+        (messy / f"coffee {number}.jpg").unlink()
+    done = run("duplicates", "--level", "exact", cwd=messy)
     told = [line for line in done.stderr.splitlines() if b"not compared" in line]
     assert len(told) == 1
     assert b"gone since it was indexed; `sightline index`" in told[0]
+
+
+@pytest.mark.parametrize("action", [["trash"], ["move", "--to", "../away"], ["delete", "--yes"]])
+def test_what_was_removed_as_asked_is_not_told_as_gone(
+    run_process: Run, messy: Path, tmp_path: Path, action: list[str]
+):
+    run_process("duplicates", "--apply", *action, cwd=messy, XDG_DATA_HOME=str(tmp_path / "data"))
+    done = run_process("duplicates", cwd=messy)
+    assert done.returncode == 0
+    assert b"not compared" not in done.stderr
+
+
+def test_what_is_gone_after_it_was_put_back_is_told(run: Run, messy: Path, tmp_path: Path):
+    run("duplicates", "--level", "exact", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    assert run("undo", cwd=messy).returncode == 0
+    (messy / "old phone/coffee.jpg").unlink()
+    assert b"old phone/coffee.jpg: not compared: gone" in run("duplicates", cwd=messy).stderr
 
 
 def test_listed_files_are_compared_also_in_hidden_folders(run: Run, split: tuple[Path, Path], tmp_path: Path):

@@ -147,3 +147,26 @@ def test_hard_links_are_told_take_no_room_and_are_not_found_again(run: Run, albu
     assert done.returncode == 0
     assert b"the same file by another name" in done.stdout
     assert b"they take 0 B" in done.stderr
+
+
+@pytest.fixture
+def twice(run: Run, model: Path, tmp_path: Path) -> Path:
+    """Give a library that reaches one picture's only file by two paths."""
+    disk, root = tmp_path / "disk", tmp_path / "root"
+    for folder in (disk, root):
+        folder.mkdir()
+    Image.fromarray(data.coffee()).save(disk / "a.jpg")
+    (root / "y2023").symlink_to(disk)
+    place = root / ".sightline"
+    assert run("index", root, disk, "--library", place, "--model", model).returncode == 0
+    return root
+
+
+def test_the_only_file_of_a_picture_is_not_listed_to_go(run: Run, twice: Path):
+    assert run("duplicates", "--paths", cwd=twice).stdout == b""
+
+
+def test_the_only_file_of_a_picture_is_listed_to_keep_once(run: Run, twice: Path):
+    done = run("dedup-list", cwd=twice)
+    assert len(done.stdout.splitlines()) == 1
+    assert b"left out: 1 further path to files that are listed" in done.stderr

@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -150,3 +153,20 @@ def test_a_file_that_both_lists_name_is_a_leak(run: Run, sides: tuple[Path, Path
     done = run("leaks", parent / "train.txt", parent / "test.txt", "--json")
     assert done.returncode == FOUND
     assert json.loads(done.stdout)["leaking_test_files"]["exact"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+def test_on_a_terminal_indexing_shows_how_far_it_is(environment: dict[str, str], sides: tuple[Path, Path]):
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "sightline", "leaks", *map(os.fspath, sides)]
+    with subprocess.Popen(command, env={**environment, "TERM": "xterm"}, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # Linux says so of an ended terminal
+            while some := os.read(ours, 65_536):
+                said += some
+        assert process.wait(60) == 0
+    os.close(ours)
+    assert b"2 of 2" in said

@@ -63,7 +63,7 @@ def reader(library: Path) -> Iterator[LibraryReader]:
 
 def test_each_level_holds_those_before_it(reader: LibraryReader) -> None:
     exact = {"coffee.jpg": {"coffee copy.jpg": "exact"}}
-    pixel = {"rocket.png": {"rocket.jpg": "pixel"}}
+    pixel = {"rocket.jpg": {"rocket.png": "pixel"}}
     near = {
         "chelsea.jpg": {"small cat.jpg": "near"},
         "astronaut.jpg": {"marked.jpg": "near"},
@@ -425,3 +425,47 @@ def test_a_deep_heic_is_kept_for_the_same_eight_bits(tmp_path: Path) -> None:
     pillow_heif.from_bytes(mode="RGB;16", size=size, data=deep.tobytes()).save(folder / "deep.heic")
     open_upright(folder / "deep.heic")[0].save(folder / "copy.png")
     assert search(folder) == {"deep.heic": {"copy.png": "pixel"}}
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_a_file_that_a_linked_folder_leads_to_as_well_is_no_copy_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_apart: bool
+) -> None:
+    disk, linked = tmp_path / "disk", tmp_path / "root/y2023"
+    for folder in (disk, linked.parent):
+        folder.mkdir()
+    linked.symlink_to(disk)
+    photo("coffee").save(disk / "a.jpg")
+    index_folders(tmp_path / "library", [disk, linked.parent], IndexSettings(model="builtin", workers=1))
+    if not told_apart:  # as on file systems without numbers for files
+        for module in ("search.duplicates.finder", "indexer.actions.checks"):
+            monkeypatch.setattr(f"{module}.identity_of", lambda *_, **__: None)
+    with open_library(tmp_path / "library") as reader:
+        report = find_duplicates(reader, Question())
+    assert (report.files, report.groups) == (2, ())
+
+
+def test_a_copy_that_a_linked_folder_leads_to_as_well_is_a_member_once(tmp_path: Path) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "root"
+    for folder in (disk, root):
+        folder.mkdir()
+    (root / "y2023").symlink_to(disk)
+    photo("coffee").save(root / "kept.jpg", quality=95)
+    photo("coffee").resize((300, 200)).save(disk / "small.jpg", quality=80)
+    index_folders(tmp_path / "library", [disk, root], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "library") as reader:
+        (group,) = find_duplicates(reader, Question()).groups
+    assert [member.image.path.name for member in group.members] == ["small.jpg"]
+
+
+@pytest.mark.parametrize("option", ["reference", "protected"])
+def test_what_the_archive_holds_is_found_beside_a_copy_that_tells_more(option: str, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for name in ("archive", "inbox"):
+        (folder / name).mkdir(parents=True)
+    photo("coffee").save(folder / "archive/known.jpg", quality=90)
+    photo("coffee").resize((300, 200)).save(folder / "inbox/small.jpg", quality=85)
+    photo("coffee").save(folder / "inbox/told.jpg", quality=90, exif=from_camera())
+    archive = folder / "archive"
+    question = Question(reference=archive) if option == "reference" else Question(protected=(archive,))
+    assert search(folder, question) == {"known.jpg": {"small.jpg": "near"}}

@@ -4,9 +4,11 @@ import io
 import os
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,6 +17,8 @@ from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
 from search.duplicates import finder
+from search.duplicates import memory as memory_module
+from search.duplicates.candidates import merged
 from search.duplicates.finder import (
     DuplicateReport,
     Question,
@@ -22,6 +26,7 @@ from search.duplicates.finder import (
     scope_of,
 )
 from search.duplicates.judging import Judge
+from search.duplicates.memory import Memory
 from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
@@ -148,9 +153,66 @@ def test_a_file_that_changed_since_is_told_and_in_no_group(folder: Path, library
     assert names(report) == set()
 
 
-def test_a_search_goes_without_when_somebody_writes(library: Path) -> None:
+def test_a_search_goes_without_when_somebody_writes_and_says_so(library: Path) -> None:
     with open_for_writing(library, create=False):
-        assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+        report = search(library)
+    assert names(report) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+    assert "not all that was compared is kept for the next search" in report.not_kept
+    assert "is being written by" in report.not_kept
+
+
+def test_what_is_new_is_kept_once_the_other_writer_is_done(library: Path) -> None:
+    with open_library(library) as reader:
+        memory = Memory(reader, scope_of(reader, Question()))
+        memory.recall([1, 2, 3, 4])
+        memory.add(merged([]), incomplete=np.empty(0, np.int64))
+        writer = open_for_writing(library, create=False)
+        memory.keep()
+        assert memory.not_kept
+        timer = threading.Timer(0.5, writer.close)
+        timer.start()
+        memory.keep(patience_seconds=60)
+        timer.join()
+        assert (memory.not_kept, reader.compared(scope_of(reader, Question())).tolist()) == ("", [1, 2, 3, 4])
+
+
+@pytest.fixture
+def seen_meanwhile(library: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Note what is in the library each time a pair is looked at: contents compared, pairs, those judged."""
+    monkeypatch.setattr(memory_module, "KEPT_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(memory_module, "KEEPING_SHARE_MAX", 1e9)
+    monkeypatch.setattr(finder, "PAIRS_AT_ONCE", 1)
+    seen: list[tuple[int, int, int]] = []
+    judge = Judge.judge
+
+    def looking(self: Judge, pairs):
+        with open_library(library) as other:
+            scope = scope_of(other, Question(Level.SIMILAR))
+            kept = list(other.pairs(scope))
+            seen.append((len(other.compared(scope)), len(kept), sum(pair.judged for pair in kept)))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return judge(self, pairs)
+
+    monkeypatch.setattr(Judge, "judge", looking)
+    return seen
+
+
+def test_what_was_compared_is_in_the_library_before_the_search_ends(
+    library: Path, seen_meanwhile: list[tuple[int, int, int]]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(library, level=Level.SIMILAR)
+    assert seen_meanwhile == [(4, 6, 0), (4, 6, 1), (4, 6, 2)]
+
+
+def test_a_search_goes_on_where_another_was_broken_off(
+    library: Path, seen_meanwhile: list[tuple[int, int, int]]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(library, level=Level.SIMILAR)
+    assert names(search(library, level=Level.SIMILAR)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
+    assert seen_meanwhile[3:] == [(4, 6, judged) for judged in range(2, 2 + len(seen_meanwhile[3:]))]
 
 
 def test_what_the_user_set_apart_is_not_reported(folder: Path, library: Path) -> None:
@@ -235,6 +297,21 @@ def test_a_screenshot_that_shows_more_of_a_photo_than_its_thumbnail_stays(tmp_pa
     frame.save(folder / "framed.jpg", quality=92)
     index_folders(tmp_path / "library", [folder], SETTINGS)
     assert names(search(tmp_path / "library")) == set()
+
+
+def test_a_picture_that_comes_back_is_compared_with_what_came_meanwhile(
+    library: Path, folder: Path, tmp_path: Path
+) -> None:
+    search(library)
+    shutil.move(folder / "rocket.jpg", tmp_path / "away.jpg")
+    index_folders(library, [folder], SETTINGS)
+    search(library)
+    photo("rocket").resize((320, 214)).save(folder / "smaller.jpg", quality=80)
+    index_folders(library, [folder], SETTINGS)
+    search(library)
+    shutil.move(tmp_path / "away.jpg", folder / "rocket.jpg")
+    index_folders(library, [folder], SETTINGS)
+    assert frozenset({"rocket.jpg", "smaller.jpg"}) in names(search(library))
 
 
 def kept(tmp_path: Path, other: Image.Image, name: str, **options: object) -> set[str]:

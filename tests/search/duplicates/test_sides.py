@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,29 @@ def test_what_is_not_there_is_refused(folder: Path) -> None:
 def test_a_list_may_begin_with_a_byte_order_mark(folder: Path) -> None:
     (folder / "list.txt").write_text("a.jpg\n", encoding="utf-8-sig")
     assert read_side(folder / "list.txt").files == {folder / "a.jpg"}
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_a_list_may_be_in_utf_16_as_powershell_writes_it(order: str, folder: Path) -> None:
+    (folder / "Zoë\u2028.jpg").touch()
+    text = "\ufeffa.jpg\r\nZoë\u2028.jpg\r\n"
+    (folder / "list.txt").write_bytes(text.encode(f"utf-16-{order}"))
+    assert read_side(folder / "list.txt").files == {folder / "a.jpg", folder / "Zoë\u2028.jpg"}
+
+
+def test_a_list_in_half_a_letter_of_utf_16_is_refused(folder: Path) -> None:
+    (folder / "list.txt").write_bytes("\ufeffa.jpg".encode("utf-16-le") + b"\n")
+    with pytest.raises(UsageError, match="in UTF-8"):
+        read_side(folder / "list.txt")
+
+
+def test_a_list_in_other_letters_is_refused_where_names_must_be_utf_8(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "list.txt").write_bytes("Zoë.jpg\n".encode("latin-1"))
+    monkeypatch.setattr(os, "fsdecode", bytes.decode)  # as on Windows
+    with pytest.raises(UsageError, match="in UTF-8"):
+        read_side(folder / "list.txt")
 
 
 def test_a_line_that_is_too_long_for_a_name_is_refused_and_cut(folder: Path) -> None:

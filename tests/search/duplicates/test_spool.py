@@ -4,11 +4,12 @@ import errno
 import os
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer.errors import DiskFull
+from indexer.errors import DiskFull, SightlineError
 from search.duplicates import spool
 from search.duplicates.candidates import Candidates, merged
 from search.duplicates.spool import Neighbours, chosen, gather
@@ -73,8 +74,35 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(DiskFull):
+    with pytest.raises(DiskFull, match=f"{tempfile.gettempdir()}: .* TMPDIR"):
         gather([drawn(90, 1)], in_memory_max=10)
+
+
+def test_a_system_that_opens_no_further_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_more)
+    with pytest.raises(SightlineError, match="ulimit"):
+        gather([drawn(90, 1)], in_memory_max=10)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted as Linux tells them")
+def test_very_many_runs_keep_few_files_open() -> None:
+    before, most = open_files(), 0
+
+    def noting():
+        nonlocal most
+        for seed in range(200):
+            most = max(most, open_files() - before)
+            yield drawn(60, seed, contents=30)
+
+    gather(noting(), in_memory_max=50)
+    assert most <= 2  # of the runs, and what counts them
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_pair_is_found_by_its_contents() -> None:
