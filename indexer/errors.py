@@ -4,6 +4,7 @@ SightlineError                    1  anything we can explain
 ├── UsageError                    2  the request is off: change it and call again
 │   ├── FolderMissing
 │   ├── QueryInvalid
+│   │   └── ExampleMissing
 │   ├── EncoderUnknown
 │   ├── RunUnknown
 │   ├── PairsInvalid                 nothing to be learned from them as they are
@@ -26,8 +27,15 @@ SightlineError                    1  anything we can explain
 Interrupted by Ctrl-C is 130, as shells have it. A bad image is no error but a value: `records.Skipped`.
 """
 
+import os
+import shlex
 from pathlib import Path
 from typing import ClassVar
+
+
+def _shell(word: Path | str) -> str:
+    """Write a path or a name as a shell takes it: with quotes when it has blanks."""
+    return shlex.quote(str(word))
 
 
 class SightlineError(Exception):
@@ -45,16 +53,43 @@ class UsageError(SightlineError):
 class FolderMissing(UsageError):
     """A folder that was named is not there."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, meant: str | None = None) -> None:
+        super().__init__(path, meant)
         self.path = path
+        self.meant = meant  # one that is there, by what else was typed
 
     def __str__(self) -> str:
+        if self.meant is not None:
+            return f"{self.path}: no such folder; did you forget quotes? {_shell(self.meant)}"
         return f"{self.path}: no such folder; check the spelling, or mount the drive it is on"
 
 
 class QueryInvalid(UsageError):
     """A query that cannot be read; carries the sentence for the user."""
+
+
+class ExampleMissing(QueryInvalid):
+    """An example image that is not there."""
+
+    def __init__(
+        self, path: Path, *, among_words: bool = False, meant: str | None = None, known: tuple[Path, ...] = ()
+    ) -> None:
+        super().__init__(path)
+        self.path = path
+        self.among_words = among_words  # it may have been meant as a word
+        self.meant = meant  # a file that is there, by what else was typed
+        self.known = known  # files of that name in the library
+
+    def __str__(self) -> str:
+        return f"{self.path}: no such file; {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.meant is not None:
+            return f"did you forget quotes? {_shell(self.meant)}"
+        if self.known:
+            return f"did you mean {' or '.join(map(_shell, self.known))}?"
+        words = ", or, to search for words, leave out ./ and the ending" if self.among_words else ""
+        return f"check the spelling{words}"
 
 
 class EncoderUnknown(UsageError):
@@ -114,14 +149,51 @@ class LibraryError(SightlineError):
 
 
 class LibraryMissing(LibraryError):
-    """No library at the place that was named, nor above the current folder."""
+    """No library at the place that was named, or at and above the current folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        above: Path | None = None,
+        below: tuple[Path, ...] = (),
+        named_by: str | None = None,
+        searched: bool = False,
+    ) -> None:
         super().__init__(path)
         self.path = path
+        self.above = above  # the folder of the nearest library above one that was named
+        self.below = below  # folders just below the current one that have a library
+        self.named_by = named_by  # the option or variable
+        self.searched = searched  # above `path` too
 
     def __str__(self) -> str:
-        return f"no library at or above {self.path}; make one with: sightline index {self.path}"
+        where = f"at or above {self.path}" if self.searched else f"in {self.path}"
+        named = f", which {self.named_by} names" if self.named_by else ""
+        return f"no library {where}{named}; {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.above is not None:
+            return f"one lies above it: --library {_shell(self.above)}"
+        if self.below:
+            return _remedy_below(list(map(_shell, self.below)))
+        make = f"make one with: sightline index {_worth_indexing(self.path)}"
+        if self.searched:
+            return f"cd to an indexed folder, or name it with --library FOLDER, or {make}"
+        return f"check the spelling, or {make}" if self.named_by else make
+
+
+def _remedy_below(folders: list[str]) -> str:
+    if len(folders) == 1:
+        return f"there is one in {folders[0]}: cd {folders[0]}, or add --library {folders[0]}"
+    return f"there are some in {', '.join(folders)}: cd to one, or name it, as in --library {folders[0]}"
+
+
+def _worth_indexing(folder: Path) -> str:
+    """Name a folder to index; the home folder and all above it hold much that is no picture of one's own."""
+    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111  (Path.home may raise)
+    too_wide = Path(home).is_relative_to(os.path.realpath(folder))
+    return "FOLDER" if too_wide or not os.path.isdir(folder) else _shell(folder)  # noqa: PTH112
 
 
 class LibraryEmpty(LibraryError):
@@ -146,6 +218,16 @@ class LibraryReadOnly(LibraryError):
         return (
             f"{self.path}: cannot be written; keep the library elsewhere with "
             "--library PATH or SIGHTLINE_LIBRARY"
+        )
+
+
+class FileSystemUnfit(LibraryReadOnly):
+    """A file system on which a library can be read at best: nothing is wrong with the library itself."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: this file system cannot hold a library, its locks or shared memory do not work; "
+            "keep the library on a local disk with --library PATH or SIGHTLINE_LIBRARY"
         )
 
 
@@ -197,17 +279,18 @@ class JournalUnreadable(LibraryError):
 class EncoderMismatch(LibraryError):
     """A query was made with an encoder the library was not indexed with."""
 
-    def __init__(self, wanted: str, available: tuple[str, ...]) -> None:
-        super().__init__(wanted, available)
+    def __init__(self, wanted: str, available: tuple[str, ...], unknown: str | None = None) -> None:
+        super().__init__(wanted, available, unknown)
         self.wanted = wanted
         self.available = available
+        self.unknown = unknown  # why no model has that name
 
     def __str__(self) -> str:
         have = ", ".join(self.available) or "none"
-        return (
-            f"this library was not indexed with {self.wanted!r} (it has: {have}); "
-            f"leave --model out, or run: sightline index --model {self.wanted}"
-        )
+        said = f"this library was not indexed with {self.wanted!r} (it has: {have})"
+        if self.unknown:
+            return f"{said}, and there is no such model: {self.unknown}; leave --model out"
+        return f"{said}; leave --model out, or run: sightline index --model {_shell(self.wanted)}"
 
 
 class VectorsMissing(LibraryError):
@@ -220,7 +303,7 @@ class VectorsMissing(LibraryError):
     def __str__(self) -> str:
         return (
             f"the library holds no vectors of {self.wanted} yet; "
-            f"leave --model out, or run: sightline index --model {self.wanted}"
+            f"leave --model out, or run: sightline index --model {_shell(self.wanted)}"
         )
 
 
@@ -278,4 +361,14 @@ class DiskFull(SightlineError):
         return (
             f"{self.path}: the disk is full; what was committed is kept. "
             "Free some space and run the same command again"
+        )
+
+
+class TemporaryFolderFull(DiskFull):
+    """There is no room for temporary files, wherever the library is."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: the disk with the folder for temporary files is full; free some space there, or "
+            "name another folder by the variable TMPDIR, and run the same command again"
         )

@@ -8,12 +8,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import CatalogDamaged, DiskFull, LibraryBusy, LibraryReadOnly, SightlineError
+from ..errors import (
+    CatalogDamaged,
+    DiskFull,
+    FileSystemUnfit,
+    LibraryBusy,
+    LibraryReadOnly,
+    SightlineError,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # EFBIG: a file size limit (ulimit -f)
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 # A write that SQLite could not do for want of room but reports as an I/O error: quota, ulimit, the -shm file.
 _FULL_IO = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
+# What network and FUSE file systems say that have no locks or no memory shared by way of a file.
+_UNFIT = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_UNFIT_IO = {
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+}
 _LITTLE_BYTES = 1 << 20
 
 
@@ -46,6 +64,8 @@ def explain(problem: BaseException, library: Path) -> SightlineError | None:
         return DiskFull(library)
     if isinstance(cause, OSError) and cause.errno in _READ_ONLY:
         return LibraryReadOnly(library)
+    if isinstance(cause, OSError) and cause.errno in _UNFIT:
+        return FileSystemUnfit(library)
     return None
 
 
@@ -64,6 +84,10 @@ def _explain_sqlite(cause: sqlite3.Error, library: Path) -> SightlineError | Non
             return CatalogDamaged(library, str(cause))
         case sqlite3.SQLITE_IOERR if code in _FULL_IO or _no_room(library):
             return DiskFull(library)
+        case sqlite3.SQLITE_IOERR if code in _UNFIT_IO:
+            return FileSystemUnfit(library)
+        case sqlite3.SQLITE_PROTOCOL:  # locks that are never to be had
+            return FileSystemUnfit(library)
         case sqlite3.SQLITE_CANTOPEN if not os.access(library, os.W_OK):
             return LibraryReadOnly(library)  # a catalog we may write in a folder we may not
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:

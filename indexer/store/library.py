@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import LibraryMissing
-from . import revisions
+from ..errors import DiskFull, LibraryBusy, LibraryMissing, LibraryReadOnly
+from . import copies, revisions
 from .failures import explained
 from .files import LIBRARY_NAME, catalog_file, find_library, left_behind
 from .lock import WriterLock
@@ -22,18 +22,39 @@ __all__ = ["find_library", "open_for_writing", "open_library"]
 def open_library(path: Path, *, faiss_from: int = FAISS_FROM_IMAGES) -> LibraryReader:
     """Open a library for reading; `path` is the .sightline folder itself.
 
-    A catalog of an older program is upgraded first. Raises LibraryMissing, CatalogNewerThanProgram,
-    CatalogDamaged.
+    A catalog of an older program is upgraded first; where that cannot be, a copy of it is upgraded and read.
+    Raises LibraryMissing, CatalogNewerThanProgram, CatalogDamaged, and DiskFull of the temporary folder.
     """
     path = absolute(path)
     reader = LibraryReader(path, faiss_from=faiss_from)
     try:
-        if _revision(reader, path) != revisions.HEAD:
-            open_for_writing(path, create=False).close()
+        if not _needs_copy(reader, path):
+            return reader
     except BaseException:
         reader.close()
         raise
-    return reader
+    reader.close()
+    return _reader_of_copy(path, faiss_from)
+
+
+def _needs_copy(reader: LibraryReader, path: Path) -> bool:
+    """Tell whether the catalog is too old to be read as it is and could not be upgraded."""
+    if copies.has_stand_in(catalog_file(path)):
+        return True
+    if _revision(reader, path) != revisions.HEAD:
+        try:
+            open_for_writing(path, create=False).close()
+        except (LibraryBusy, LibraryReadOnly, DiskFull):
+            return True
+    return False
+
+
+def _reader_of_copy(path: Path, faiss_from: int) -> LibraryReader:
+    from .older import ReaderOfCopy, upgrade_copy
+
+    if not copies.has_stand_in(catalog_file(path)):
+        upgrade_copy(path)
+    return ReaderOfCopy(path, faiss_from=faiss_from)
 
 
 def open_for_writing(path: Path, *, create: bool, faiss_from: int = FAISS_FROM_IMAGES) -> "LibraryWriter":
@@ -69,6 +90,7 @@ def _writer(path: Path, lock: WriterLock, faiss_from: int) -> "LibraryWriter":
         connection = engine_to_write(path).connect()
         try:
             upgrade(connection, path)
+            copies.forget_stand_in(catalog_file(path))
             return LibraryWriter(path, connection, lock, faiss_from=faiss_from)
         except BaseException:
             connection.close()

@@ -1,20 +1,25 @@
 """Opening: a connection to the catalog for reading, on a writable, read-only or full disk alike."""
 
 import os
-import shutil
 import sqlite3
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import CatalogDamaged, LibraryMissing
+from .copies import copy_of, upgraded_copy_of
 from .files import LIBRARY_NAME, catalog_file
 
 BUSY_SECONDS = 10.0  # SQLite's own locks are held for milliseconds; the writers' lock is ours
 
-# What SQLite says when it cannot make the shared memory; the last: on a full disk.
-_NO_SHARED_MEMORY = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
+# What SQLite says when it cannot make the shared memory (the third: on a full disk) or lock it.
+_NO_SHARED_MEMORY = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_AT_REST = "mode=ro&immutable=1"  # nobody writes it: no locks, no shared memory
 
 
 class Snapshot(sqlite3.Connection):
@@ -26,17 +31,22 @@ def connect_to_read(library: Path) -> sqlite3.Connection:
 
     SQLite needs a writable folder with some room for the shared memory of a WAL catalog. Without, a
     catalog at rest is read as immutable, and one with a WAL that a crash left is read from a temporary copy.
+    So is an older one that could not be upgraded in its place.
     """
     catalog = catalog_file(library)
     _check_there(library, catalog)
+    with upgraded_copy_of(catalog) as copy:
+        if copy is not None:
+            return _connect(copy, _AT_REST, Snapshot)
     try:
         return _connect(catalog, "mode=ro")
     except sqlite3.OperationalError as problem:
         if problem.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
             raise
     if not _has_content(_beside(catalog, "-wal")):
-        return _connect(catalog, "mode=ro&immutable=1", Snapshot)
-    return _connect_to_copy(catalog)
+        return _connect(catalog, _AT_REST, Snapshot)
+    with copy_of(catalog) as copy:
+        return _connect(copy, _AT_REST, Snapshot)
 
 
 def connect_to_write(library: Path) -> sqlite3.Connection:
@@ -80,25 +90,22 @@ def _connect(
 def _open(
     catalog: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
 ) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(catalog.as_posix()))}?{options}"
     connection = sqlite3.connect(
-        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=kind
+        f"{_uri(catalog)}?{options}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=kind,
     )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
-def _connect_to_copy(catalog: Path) -> sqlite3.Connection:
-    folder = Path(tempfile.mkdtemp(prefix="sightline-"))
-    try:
-        for path in (catalog, _beside(catalog, "-wal")):
-            shutil.copyfile(path, folder / path.name)
-        # Once open, the copy lives on without a name; systems that refuse keep it until they are tidied.
-        return _connect(folder / catalog.name, "mode=rw", Snapshot)
-    finally:
-        with suppress(OSError):
-            if os.name != "nt":
-                shutil.rmtree(folder)
+def _uri(path: Path) -> str:
+    """Write a path as SQLite reads it: what follows `file://` is a host, which a share's name is not."""
+    written = path.as_posix()
+    return f"file:{'//' if written.startswith('//') else ''}{quote(os.fsencode(written))}"
 
 
 def _has_content(path: Path) -> bool:

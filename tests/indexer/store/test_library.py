@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -120,6 +121,12 @@ def test_a_library_without_images_says_so(photos: Path) -> None:
     assert peek_card(photos / ".sightline") is None
     with open_library(photos / ".sightline") as reader, pytest.raises(LibraryEmpty):
         reader.default_encoder()
+
+
+def test_a_path_with_two_slashes_in_front_as_shares_have_it_is_opened(library: Path) -> None:
+    with open_library(Path(f"/{library}")) as reader:
+        assert reader.path.as_posix().startswith("//")
+        assert reader.status().images == 60
 
 
 def test_a_library_is_found_from_a_folder_below_it(library: Path, photos: Path) -> None:
@@ -492,6 +499,17 @@ def test_vectors_come_in_the_order_asked(library: Path) -> None:
             reader.vectors_of(encoder, [12345])
 
 
+def test_all_vectors_are_held_once_while_they_are_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.store.catalog.ROWS_AT_ONCE", 50)
+    with open_library(make_library(photos, 2000, publish=False)) as reader:
+        encoder = reader.default_encoder()
+        tracemalloc.start()
+        ids, vectors = reader.embeddings(encoder)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 1.3 * (ids.nbytes + vectors.nbytes)
+
+
 def test_a_sample_is_the_same_for_the_same_seed(library: Path) -> None:
     with open_library(library) as reader:
         encoder = reader.default_encoder()
@@ -534,6 +552,27 @@ def test_forgotten_files_leave_no_byte_behind(library: Path, photos: Path) -> No
     for path in library.rglob("*"):
         assert path.is_dir() or codes not in path.read_bytes()
         assert path.is_dir() or b"3/13.jpg" not in path.read_bytes()
+
+
+def test_of_many_forgotten_paths_the_vectors_file_is_written_once(library: Path, photos: Path) -> None:
+    [before] = (library / "vectors").iterdir()
+    with open_for_writing(library, create=False) as writer:
+        with writer.forgetting():
+            assert [writer.forget(photos / name) for name in ("3", "4", "nowhere")] == [6, 6, 0]
+            assert list((library / "vectors").iterdir()) == [before]
+        assert list((library / "vectors").iterdir()) != [before]
+
+
+def test_what_was_forgotten_before_a_failure_leaves_no_byte_behind(library: Path, photos: Path) -> None:
+    codes = make_vector("content 3").astype("<f2").tobytes()
+    with (
+        open_for_writing(library, create=False) as writer,
+        pytest.raises(KeyboardInterrupt),
+        writer.forgetting(),
+    ):
+        writer.forget(photos / "3")
+        raise KeyboardInterrupt
+    assert not any(codes in path.read_bytes() for path in library.rglob("*") if path.is_file())
 
 
 def test_forgetting_a_copy_keeps_the_other(photos: Path) -> None:
