@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import UsageError
 from ..store.names import absolute
 from . import linking, moving, trash
-from .checks import Examined, Kept, Standing, examine, same_entry, verify, verify_keeper, words
+from .checks import Examined, Kept, Standing, examine, same_entry, same_file, verify, verify_keeper, words
 from .journal import Entry, Journal, acting
 from .records import Action, Outcome, Refused, Removal, Result
 from .sidecars import Sidecars, renamed
@@ -117,12 +117,15 @@ class _Work:
     def _check(self, removal: Removal) -> _Pair:
         file = verify(removal.path, removal.sha256)
         keeper = verify_keeper(removal.keeper, removal.keeper_sha256)
-        if file.standing.identity == keeper.standing.identity:
+        if None in (file.standing.identity, keeper.standing.identity):
+            self._check_undoable()
+        if same_file(removal.path, removal.keeper):
             raise Refused(f"the same file as the kept one, by another name: {removal.keeper}")
         if file in self._kept:
             raise Refused("kept in place of others in this run")
-        if file.standing.identity in self._links:  # links stay, so what they lead to must stay as well
-            raise Refused(f"a symbolic link would lead nowhere: {self._links[file.standing.identity]}")
+        link = self._links.get(file.standing.identity) if file.standing.identity else None
+        if link is not None:  # links stay, so what they lead to must stay as well
+            raise Refused(f"a symbolic link would lead nowhere: {link}")
         if self._action is Action.DELETE:
             self._check_sidecars(removal)
         if self._action.links and file.sha256 != keeper.sha256:
@@ -130,6 +133,14 @@ class _Work:
         if self._action is Action.HARDLINK and file.standing.device != keeper.standing.device:
             raise Refused("not on the file system of the kept file, which hard links cannot leave")
         return _Pair(file, keeper)
+
+    def _check_undoable(self) -> None:
+        """Refuse what would lose the kept file if that should be the same one by another name."""
+        if self._action not in (Action.TRASH, Action.MOVE):
+            raise Refused(
+                "this file system does not tell whether it is the kept file by another name: "
+                "use --apply trash or move"
+            )
 
     def _check_sidecars(self, removal: Removal) -> None:
         try:
@@ -209,6 +220,8 @@ class _Work:
 
         By the count of names when the first went: in the trash a file keeps the names that went before.
         """
+        if gone.identity is None:
+            return gone.links <= 1
         left = self._names_left.pop(gone.identity, gone.links) - 1
         if left:
             self._names_left[gone.identity] = left

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ..paths import identity_of
 from .records import Refused
 
 # A pipe that came to stand in a file's place would keep an ordinary open waiting for ever.
@@ -40,9 +41,9 @@ class Standing:
         )
 
     @property
-    def identity(self) -> tuple[int, int]:
-        """Give what all names of one file share."""
-        return self.device, self.inode
+    def identity(self) -> tuple[int, int] | None:
+        """Give what all names of one file share; None where the file system does not tell files apart."""
+        return (self.device, self.inode) if self.inode else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,20 @@ def same_entry(one: Path, other: Path) -> bool:
     """Tell whether two paths name one and the same entry of one folder, by whatever links they lead there."""
     if one.name.casefold() != other.name.casefold():  # a file system may not tell upper from lower case
         return False
-    try:
-        return one.parent.samefile(other.parent)
-    except OSError:
+    return same_file(one.parent, other.parent)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one and the same file or folder.
+
+    By where links lead if the file system does not tell files apart, where `samefile` says so of any two.
+    """
+    first, second = identity_of(one), identity_of(other)
+    if first is not None and second is not None:
+        return first == second
+    if not (os.path.exists(one) and os.path.exists(other)):  # noqa: PTH110 a Path raises for want of rights
         return False
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
 class Kept:
@@ -130,10 +141,10 @@ class Kept:
 
     def __init__(self, keepers: Iterable[Path]) -> None:
         self._paths = frozenset(keepers)
-        self._identities = frozenset(filter(None, map(identify, self._paths)))
+        self._identities = frozenset(filter(None, map(identity_of, self._paths)))
 
     def __contains__(self, file: Examined) -> bool:
-        return file.path in self._paths or file.standing.identity in self._identities
+        return file.path in self._paths or file.standing.identity in self._identities  # which has no None
 
 
 def words(problem: OSError) -> str:
@@ -149,11 +160,3 @@ def _regular(status: os.stat_result) -> Standing:
     if not stat.S_ISREG(status.st_mode):
         raise Refused("something that is no file stands in its place")
     return Standing.of(status)
-
-
-def identify(path: Path) -> tuple[int, int] | None:
-    """Give what all names of a file share, links followed; None when it cannot be looked at."""
-    try:
-        return Standing.of(path.stat()).identity
-    except OSError:  # it will be refused when its turn comes
-        return None

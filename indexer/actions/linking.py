@@ -4,23 +4,21 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..paths import identity_of
 from . import moving
-from .checks import Examined, identify, same_entry
+from .checks import Examined, Standing, same_entry, same_file
 from .journal import Entry
 from .records import Refused
 
 
 def is_link_to(path: Path, keeper: Path) -> bool:
     """Tell whether a path is a link to the kept file, hard or symbolic, and not the kept one's own name."""
-    try:
-        return path.samefile(keeper) and not same_entry(path, keeper)
-    except OSError:
-        return False
+    return same_file(path, keeper) and not same_entry(path, keeper)
 
 
 def by_target(paths: Iterable[Path]) -> dict[tuple[int, int], Path]:
     """Give the symbolic links among the paths by the identity of what they lead to."""
-    return {identity: path for path in paths if path.is_symlink() and (identity := identify(path))}
+    return {identity: path for path in paths if path.is_symlink() and (identity := identity_of(path))}
 
 
 def hard_link(path: Path, keeper: Examined, temporary: str) -> None:
@@ -62,8 +60,8 @@ def replace_by_copy(path: Path, source: Examined, entry: Entry, is_unchanged: Ca
 def _replace_by_link(path: Path, keeper: Examined, beside: Path, make_link: Callable[[Path], object]) -> None:
     try:
         make_link(beside)
-        status = beside.stat()
-        if (status.st_dev, status.st_ino) != keeper.standing.identity:
+        identity = Standing.of(beside.stat()).identity
+        if identity is None or identity != keeper.standing.identity:
             raise Refused(f"a link would not lead to the kept file {keeper.path}")
         beside.replace(path)
     finally:

@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +32,11 @@ def move(file: Examined, target: Path, temporary: str) -> None:
         _move_by_copy(file, target, temporary)
 
 
-def rename(source: Path, target: Path) -> None:
+def rename(source: Path, target: Path, *, system: str = os.name) -> None:
     """Rename within a file system, never over what stands there: FileExistsError."""
+    if system == "nt":  # its renaming does not overwrite, and a second name of an open file cannot be removed
+        source.rename(target)
+        return
     try:
         os.link(source, target)
     except FileExistsError:
@@ -54,9 +58,9 @@ def _rename_without_links(source: Path, target: Path) -> None:
 
 def _unlink_or_take_back(source: Path, target: Path) -> None:
     try:
-        source.unlink()
+        remove(source)
     except OSError:
-        target.unlink()
+        remove(target)
         raise
 
 
@@ -69,7 +73,7 @@ def _move_by_copy(file: Examined, target: Path, temporary: str) -> None:
         discard(beside)
     sync_folder(target.parent)
     if not file.still():
-        target.unlink()
+        remove(target)
         raise Refused("being written by another program")
     _unlink_or_take_back(file.path, target)
 
@@ -80,7 +84,7 @@ def copy(file: Examined, target: Path) -> None:
     `target` is a temporary name, so what an earlier run may have left there is replaced.
     """
     with suppress(FileNotFoundError):
-        target.unlink()
+        remove(target)
     try:
         with file.path.open("rb") as source, target.open("xb") as copied:
             shutil.copyfileobj(source, copied, 1 << 20)
@@ -98,7 +102,29 @@ def copy(file: Examined, target: Path) -> None:
 def discard(temporary: Path) -> None:
     """Remove a temporary file, if it is there."""
     with suppress(OSError):
-        temporary.unlink()
+        remove(temporary)
+
+
+def remove(path: Path, *, system: str = os.name) -> None:
+    """Remove a file; also a write-protected one, which Windows refuses, unless it has other names."""
+    try:
+        path.unlink()
+    except PermissionError:
+        status = path.lstat()
+        if not is_held_by_protection(status, system):
+            raise
+        path.chmod(status.st_mode | stat.S_IWRITE)
+        try:
+            path.unlink()
+        except OSError:  # open in another program
+            path.chmod(status.st_mode)
+            raise
+
+
+def is_held_by_protection(status: os.stat_result, system: str) -> bool:
+    """Tell whether write protection keeps a file from being removed, and no other name shares it."""
+    is_protected = stat.S_ISREG(status.st_mode) and not status.st_mode & stat.S_IWRITE
+    return system == "nt" and is_protected and status.st_nlink == 1
 
 
 def make_folders(folders: Iterable[Path]) -> None:

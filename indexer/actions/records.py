@@ -50,6 +50,7 @@ class Outcome:
     sidecars: tuple[Path, ...] = ()  # that went with it; undo gives each an outcome of its own
     size: int = 0  # bytes of the file and its sidecars; of DONE only
     bytes_freed: int = 0  # of these, what no other name holds; the trash frees them when emptied
+    is_gone: bool = False  # there is nothing left to put back: trying again is of no use
 
 
 class Refused(Exception):
@@ -58,3 +59,7 @@ class Refused(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Gone(Refused):
+    """What was to be put back is no longer anywhere."""

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from .checks import Examined, words
+from . import recycle_bin
+from .checks import Examined, Standing, words
 from .records import Refused
 
 INFO_SUFFIX = ".trashinfo"
@@ -22,9 +23,13 @@ CAN_TELL = sys.platform not in ("win32", "darwin")
 
 
 def put(file: Examined) -> Path | None:
-    """Move a file to the trash and give where it lies there; None when that cannot be learned."""
+    """Move a file to the trash and give where it lies there; None when that cannot be learned.
+
+    Raises Refused when it has to stay, or would not be in the trash but gone.
+    """
     from send2trash import send2trash
 
+    recycle_bin.check(file.path, send2trash.__module__)
     since_ns = time.time_ns() - CLOCK_SLACK_NS
     try:
         with _writable(file.path):
@@ -38,6 +43,23 @@ def put(file: Examined) -> Path | None:
     if place is not None and place.lstat().st_dev != file.standing.device:
         forget(file.path)  # send2trash tried to rename before it copied, and left that note
     return place
+
+
+def way_by_hand(system: str = sys.platform) -> str:
+    """Say how a file comes back that only its system's own trash can put back."""
+    if system == "win32":
+        return "in the Recycle Bin, which tells no program where: open that, choose the file and Restore"
+    if system == "darwin":
+        return (
+            "in the Trash, which tells no program where: open that in the Dock, choose the file and Put Back"
+        )
+    return "in the trash of another system, to be put back there by hand"
+
+
+def is_at_hand(place: Path) -> bool:
+    """Tell whether a place is in a trash that can be looked into: not one of a drive that is away."""
+    files = place.parent
+    return files.name == "files" and (files.is_dir() or files.parent == _home_trash())
 
 
 def protect_again(path: Path, mode: int) -> None:
@@ -145,11 +167,15 @@ def _trashes(original: Path) -> Iterator[Path]:
     """Give the folders that the specification names for a file: of the home, and of the file's volume."""
     if not CAN_TELL:
         return
-    data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-    yield Path(data, "Trash")
+    yield _home_trash()
     volume = _volume(original)
     yield volume / ".Trash" / str(os.getuid())
     yield volume / f".Trash-{os.getuid()}"
+
+
+def _home_trash() -> Path:
+    data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    return Path(data, "Trash")
 
 
 def _volume(path: Path) -> Path:
@@ -160,6 +186,8 @@ def _volume(path: Path) -> Path:
 
 
 def _by_inode(files: Path, name: str, inode: int) -> Iterator[Path]:
+    if not inode:  # the file system does not tell files apart
+        return
     with suppress(OSError):
         if (files / name).lstat().st_ino == inode:  # nearly always: spares listing a full trash
             yield files / name
@@ -219,7 +247,8 @@ def _is(file: Examined, place: Path) -> bool:
     """Tell whether what lies in the trash is the file just put there, renamed or copied."""
     with suppress(OSError):
         status = place.lstat()
-        renamed = (status.st_dev, status.st_ino) == file.standing.identity
+        identity = Standing.of(status).identity
+        renamed = identity is not None and identity == file.standing.identity
         return renamed or (status.st_size, status.st_mtime_ns) == (file.standing.size, file.standing.mtime_ns)
     return False
 

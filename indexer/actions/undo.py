@@ -14,7 +14,7 @@ from typing import Final
 from . import linking, moving, trash
 from .checks import Examined, examine, has_bytes, same_entry, verify_keeper, words
 from .journal import Entry, Journal, Run, acting, find_run
-from .records import Action, Outcome, Refused, Result
+from .records import Action, Gone, Outcome, Refused, Result
 
 
 def undo(run: Run) -> Iterator[Outcome]:
@@ -40,7 +40,8 @@ def _undo(entry: Entry, action: Action) -> Outcome:
     try:
         result = _WAYS[action](entry)
     except Refused as refusal:
-        return Outcome(entry.path, Result.REFUSED, refusal.reason, entry.place)
+        is_gone = isinstance(refusal, Gone)
+        return Outcome(entry.path, Result.REFUSED, refusal.reason, entry.place, is_gone=is_gone)
     except OSError as problem:
         return Outcome(entry.path, Result.REFUSED, words(problem), entry.place)
     _clear(entry, action)
@@ -71,7 +72,7 @@ def _clear(entry: Entry, action: Action) -> None:
 
 def _bring_from_trash(entry: Entry) -> Result:
     if not trash.CAN_TELL and not has_bytes(entry.path, entry.sha256):
-        raise Refused("in this system's trash, which does not tell where; put it back from there")
+        raise Refused(trash.way_by_hand())
     # The trash is searched only for what is not where it was put, or was put there by a killed run.
     result = _bring_back(entry, chain(_planned(entry), trash.candidates(entry.path, entry.inode)))
     if result is Result.ALREADY:
@@ -95,7 +96,7 @@ def _bring_back(entry: Entry, places: Iterable[Path]) -> Result:
     if os.path.lexists(entry.path):
         raise Refused(f"something else stands in its place now; {_whereabouts(held)}")
     if held is None:
-        raise Refused(_missing(entry.place))
+        raise _missing(entry.place)
     entry.path.parent.mkdir(parents=True, exist_ok=True)
     moving.move(held, entry.path, entry.temporary)
     trash.forget_place(held.path)
@@ -122,7 +123,7 @@ def _drop(held: Examined | None, entry: Entry) -> None:
         return
     if held.path != entry.place and not trash.is_noted(held.path, entry.path):
         return
-    if held.path.samefile(entry.path):
+    if held.standing.identity is not None and held.path.samefile(entry.path):
         held.path.unlink()
 
 
@@ -130,12 +131,17 @@ def _whereabouts(held: Examined | None) -> str:
     return "the file cannot be found either" if held is None else f"the file is still at {held.path}"
 
 
-def _missing(place: Path | None) -> str:
+def _missing(place: Path | None) -> Refused:
     if place is None:
-        return "not to be found in the trash"
+        return Refused(
+            "not to be found in the trash of this computer; was it put there on another, or under macOS or "
+            "Windows? Then put it back by hand from there"
+        )
     if os.path.lexists(place):
-        return f"what is at {place} has been changed since"
-    return f"no longer at {place}"
+        return Refused(f"what is at {place} has been changed since")
+    if trash.is_at_hand(place):
+        return Gone("no longer in the trash: that was emptied, or the file was taken out of it")
+    return Refused(f"no longer at {place}")
 
 
 # ---- what was replaced by a link ----

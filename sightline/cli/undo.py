@@ -115,14 +115,15 @@ def _undo(run: "Run") -> bool:
     It goes to the end even when nobody reads what it says any more: files come before words.
     """
     lines = _Lines()
-    back = left = size = 0
+    back = left = gone = size = 0
     for outcome in _with_progress(run):
         is_back = _is_back(outcome)
         lines.write(_line(outcome))
-        back, left, size = back + is_back, left + (not is_back), size + outcome.size
-    _sum_up(run, back, left, size)
+        gone += outcome.is_gone
+        back, left, size = back + is_back, left + (not is_back and not outcome.is_gone), size + outcome.size
+    _sum_up(run, back, left, gone, size)
     lines.raise_problem()
-    return not left
+    return not left and not gone
 
 
 class _Lines:
@@ -160,17 +161,23 @@ def _line(outcome: "Outcome") -> str:
     return "\t".join(filter(None, [result, printable(outcome.path), printable(outcome.reason)]))
 
 
-def _sum_up(run: "Run", back: int, left: int, size: int) -> None:
+def _sum_up(run: "Run", back: int, left: int, gone: int, size: int) -> None:
     from .. import show
     from ..names import file_size, plural
 
     show.remark(f"{plural(back, 'file')} of the run {run.name} ({run.action}) put back, {file_size(size)}")
     if back:
         show.remark("the next `sightline index` finds them again, without decoding them anew")
-    if left:
+    if gone:
         show.remark(
-            f"{plural(left, 'file')} not put back, see the reasons; the same command tries again. "
-            "Another run is undone by its name: `sightline undo --list`, then `sightline undo --run NAME`"
+            f"{plural(gone, 'file')} no longer in the trash, so nothing can be put back from there; "
+            "only a backup of your own may still have them"
+        )
+    if left:
+        show.remark(f"{plural(left, 'file')} not put back, see the reasons; the same command tries again")
+    if left or gone:
+        show.remark(
+            "another run is undone by its name: `sightline undo --list`, then `sightline undo --run NAME`"
         )
 
 

@@ -25,6 +25,7 @@ from indexer.actions.journal import (
 )
 from indexer.actions.moving import rename
 from indexer.actions.records import Action, Result
+from indexer.actions.trash import way_by_hand
 from indexer.actions.undo import undo
 from indexer.errors import JournalUnreadable, LibraryBusy, RunUnknown, UsageError
 
@@ -450,7 +451,22 @@ def test_an_emptied_trash_is_told(empty: Album, trash: Path):
     empty.group("a.jpg", "b.jpg")
     empty.apply(Action.TRASH)
     shutil.rmtree(trash)
-    assert refusal(empty.undo()) == f"no longer at {trash}/files/b.jpg"
+    assert refusal(empty.undo()).startswith("no longer in the trash: ")
+
+
+def test_the_trash_of_a_drive_that_is_away_is_not_told_as_emptied(empty: Album, tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "tmpfs") as disk:
+        empty.plan(*(empty.write(f"{name}.jpg", b"same") for name in "ba"))
+        kept, copy = (Path(shutil.move(empty.root / f"{name}.jpg", disk)) for name in "ab")
+        empty.removals[0] = replace(empty.removals[0], path=copy, keeper=kept)
+        only(empty.apply(Action.TRASH))
+    assert refusal(empty.undo()).startswith("no longer at ")
+
+
+@pytest.mark.parametrize(("system", "place"), [("win32", "Recycle Bin"), ("darwin", "Dock")])
+def test_a_trash_that_tells_no_place_is_put_back_from_by_hand(system: str, place: str):
+    assert place in way_by_hand(system)
 
 
 def test_a_folder_that_was_replaced_by_a_link_to_the_moved_files_keeps_them(empty: Album):

@@ -12,7 +12,10 @@ from indexer.actions.journal import acting, actions_folder, runs
 from indexer.actions.records import Action
 
 from ..indexer.acting import Album
+from ..indexer.conftest import trash
 from .conftest import Run
+
+__all__ = ["trash"]
 
 
 @pytest.fixture
@@ -176,6 +179,16 @@ def test_what_cannot_be_put_back_tells_how_to_reach_another_run(run: Run, album:
     said = run("undo", cwd=album.root).stderr
     assert b"`sightline undo --list`" in said
     assert b"`sightline undo --run NAME`" in said
+
+
+def test_an_emptied_trash_is_told_without_a_promise_to_try_again(run: Run, trash: Path, album: Album):
+    album.apply(Action.TRASH)
+    for file in (trash / "files").iterdir():
+        file.unlink()
+    done = run("undo", cwd=album.root)
+    assert done.returncode == 1
+    assert b"2 files no longer in the trash" in done.stderr
+    assert b"tries again" not in done.stderr
 
 
 def test_runs_are_listed_beside_a_journal_that_cannot_be_read(run: Run, album: Album, damaged: str):
