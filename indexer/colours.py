@@ -12,6 +12,8 @@ WHITE: Final = (255, 255, 255, 255)
 ALPHA_MODES: Final = ("RGBA", "LA", "PA", "RGBa", "La")
 ROWS_AT_ONCE: Final = 256
 BITS_PER_SAMPLE_TAG: Final = 258
+PHOTOMETRIC_TAG: Final = 262
+WHITE_IS_ZERO: Final = 0
 SPACES: Final = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 
 
@@ -46,7 +48,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16 and 32-bit grey to 8 bits; Pillow's own conversion cuts off instead."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
-        return _grey_from_words(values, _white_level(image))
+        return _grey_from_words(values, _white_level(image), inverted=_is_negative(image))
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
@@ -55,11 +57,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return _grey((values - low) * (255 / (high - low)))  # no customary range: from darkest to lightest
 
 
-def _grey_from_words(values: NDArray[np.uint16], white: int) -> Image.Image:
+def _grey_from_words(values: NDArray[np.uint16], white: int, *, inverted: bool) -> Image.Image:
     """Scale a few rows at a time: as numbers of four bytes a large image would take gigabytes."""
     grey = np.empty(values.shape, dtype=np.uint8)
     for top in range(0, len(values), ROWS_AT_ONCE):
         rows = values[top : top + ROWS_AT_ONCE].astype(np.float32)
+        rows = white - rows if inverted else rows
         grey[top : top + ROWS_AT_ONCE] = np.clip(rows * (255 / white) + 0.5, 0, 255)
     return Image.fromarray(grey)
 
@@ -70,6 +73,12 @@ def _white_level(image: Image.Image) -> int:
     bits = tags.get(BITS_PER_SAMPLE_TAG, (16,))
     first = bits[0] if isinstance(bits, tuple) else bits
     return int((1 << first) - 1) if isinstance(first, int) and 8 < first < 16 else 65535
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Tell whether 0 means white in a TIFF of words; Pillow turns only bytes the right way round."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return bool(tags.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO)
 
 
 def _grey(values: NDArray[Any]) -> Image.Image:

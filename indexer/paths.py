@@ -23,6 +23,13 @@ def home_expanded_or_kept(path: Path) -> Path:
         return path
 
 
+def refuse_file(path: Path) -> None:
+    """Raise UsageError for a file where a folder is to be named."""
+    named = home_expanded(path)
+    if os.path.isfile(named):  # noqa: PTH113  (Path.is_file may raise)
+        raise UsageError(f"{path}: is a file; give the folder it is in: {named.absolute().parent}")
+
+
 def identity_of(path: str | Path, *, follow_links: bool = True) -> tuple[int, int] | None:
     """Give what all names of a file or folder share; None where nothing is, or the system cannot tell."""
     try:

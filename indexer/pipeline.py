@@ -1,7 +1,9 @@
 """The pipeline: joins scan, decode, encode and store into one indexing run."""
 
+import glob
 import itertools
 import os
+import re
 import shlex
 import threading
 import time
@@ -22,8 +24,8 @@ from .encoders.base import Encoder
 from .encoders.loading import choose_auto, load_encoder, load_encoder_for
 from .errors import FolderMissing
 from .fingerprint import content_hash
-from .opening import MEGAPIXELS_ADVICE
-from .paths import home_expanded
+from .opening import MAX_MEGAPIXELS, MEGAPIXELS_ADVICE
+from .paths import home_expanded, refuse_file
 from .raw import ADVICE as RAW_ADVICE
 from .records import (
     DecodedImage,
@@ -34,9 +36,10 @@ from .records import (
     Unreadable,
     Vectors,
 )
-from .scan import Found, OutOfReach, ScanRules, scan
+from .scan import Found, OutOfReach, ScanRules, scan, with_slashes
+from .store.excludes import get_excludes, put_excludes
 from .store.library import open_for_writing, open_library
-from .store.names import absolute, real
+from .store.names import absolute, real, relative_to
 from .store.records import Changeover, Known, ScanOutcome, StoredEncoder
 from .store.writer import LibraryWriter
 
@@ -44,6 +47,8 @@ CLASSIFY_AT_ONCE = 1000  # files: one query for many, and still only a few hundr
 COMMIT_SECONDS = 5.0  # what a kill may cost
 COMMIT_IMAGES = 1024  # what may wait in memory
 HISTORY_DAYS = 90
+COUNTER_SECONDS = 1.0  # what the end of a run waits for the thread that counts files
+LIMIT_TOLD = re.compile(r"over the limit of ([\d,.]+) MP")  # as the decoder words it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ class IndexSettings:
     device: str = "auto"
     batch_size: int | None = None  # None: what keeps the encoder busy
     workers: int | None = None  # decoding processes; None: one per core
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # none: those that the library remembers
+    no_exclude: bool = False  # let the library forget those it remembers
     include_hidden: bool = False
     wanted: Callable[[Path], bool] | None = None  # only files that it holds for; None: all
     max_megapixels: float | None = None  # None: the decoder's default
@@ -84,10 +90,10 @@ class _Root:
     typed: Path  # absolute, as it was named
     inner: tuple[Path, ...]  # folders below it that are scanned by themselves
 
-    def scan(self, settings: IndexSettings) -> Iterator[Found]:
+    def scan(self, settings: IndexSettings, stopped: Callable[[], bool]) -> Iterator[Found]:
         """List what is below it."""
         rules = ScanRules(exclude=settings.exclude, include_hidden=settings.include_hidden)
-        return scan(self.path, rules, typed=self.typed, apart=self.inner)
+        return scan(self.path, rules, typed=self.typed, apart=self.inner, stopped=stopped)
 
 
 @dataclass
@@ -142,8 +148,9 @@ def index_folders(
     library is the library's own folder, made when absent. folders None are those that it covers already;
     of these the ones that are not there are passed over with a notice, unless none is there. What was
     committed (every few seconds) stays, whatever happens later; setting `stop` ends the run cleanly after the
-    batch at hand, and the next run goes on from there. Raises FolderMissing, LibraryBusy, LibraryReadOnly,
-    DiskFull, EncoderError, and LibraryMissing when neither folders nor a library are given.
+    batch at hand, and the next run goes on from there. What `exclude` leaves out, the library remembers for
+    the next runs. Raises FolderMissing, UsageError for a file, LibraryBusy, LibraryReadOnly, DiskFull,
+    EncoderError, and LibraryMissing when neither folders nor a library are given.
     """
     there, away = (folders, []) if folders is not None else _covered_folders(library)
     roots = _roots(there)
@@ -166,15 +173,35 @@ class _Run:
         stop: threading.Event,
     ) -> None:
         self.writer = writer
-        self.settings = settings
         self.on_progress = on_progress
         self.on_notice = on_notice
         self.stop = stop
+        self.remembered = get_excludes(writer)
+        self.settings = self._with_remembered(settings)
         self.tally = _Tally()
+        self.found: Counter[Path] = Counter()  # files below each root
         self.encoder: Encoder | None = None
         self.tried_before: set[Path] = set()  # files that get their second and last chance
         self.stored = self._choose_encoder()
         self.pending = _Pending()
+
+    def _with_remembered(self, settings: IndexSettings) -> IndexSettings:
+        """Leave out what the library remembers, unless this run says what to leave out."""
+        if settings.exclude or settings.no_exclude or not self.remembered:
+            return settings
+        self.on_notice(f"left out as in earlier runs: {_options(self.remembered)}; --no-exclude ends this")
+        return replace(settings, exclude=self.remembered)
+
+    def _remember_excludes(self, roots: Sequence[_Root]) -> None:
+        if not self.settings.exclude and not self.settings.no_exclude:
+            return
+        covered = self.writer.roots()
+        patterns = _from_everywhere(self.settings.exclude, [root.path for root in roots], covered)
+        ended = [pattern for pattern in self.remembered if pattern not in patterns]
+        if ended:
+            self.on_notice(f"no longer left out, since this run says otherwise: {_options(ended)}")
+        if patterns != self.remembered:
+            put_excludes(self.writer, patterns)
 
     def _choose_encoder(self) -> StoredEncoder:
         """Find which encoder this run is for, without loading it when the library knows."""
@@ -206,15 +233,16 @@ class _Run:
 
     def index(self, roots: Sequence[_Root], away: Sequence[Path] = ()) -> IndexSummary:
         """Bring the library up to date with what is below the roots; tell of those that are away."""
-        self._tell_absent(away)
         handles = [self.writer.use_root(root.path) for root in roots]
-        self.writer.begin_scan(handles)
+        # Nothing is found where a drive is away; but what was there may be found to have moved.
+        self.writer.begin_scan([*handles, *map(self.writer.use_root, away)])
+        self._remember_excludes(roots)
         wanted = itertools.chain.from_iterable(map(self._wanted, roots, handles))
         first = next(wanted, None)
-        if first is not None:
+        if first is not None and not self.stop.is_set():
             self._decode_and_encode(itertools.chain([first], wanted))
         self._commit()
-        outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan()
+        outcome = ScanOutcome(0, 0) if self.stop.is_set() else self._finish_scan(roots)
         self._publish()
         self._let_answer(saw_all=self._covers_library(roots) and self._missed_nothing(outcome))
         summary = self._summary(outcome)
@@ -223,7 +251,7 @@ class _Run:
 
     def _found(self, root: _Root, handle: int) -> Iterator[FoundFile]:
         """List files, and keep aside what could not be listed."""
-        for item in root.scan(self.settings):
+        for item in root.scan(self.settings, self.stop.is_set):
             if self.stop.is_set():
                 return
             if isinstance(item, Unreadable):
@@ -232,6 +260,7 @@ class _Run:
                 if self.writer.knows(handle, item.relative):
                     self.tally.unreadable.append(Unreadable(item.path, item.reason))
             elif self.settings.wanted is None or self.settings.wanted(item.path):
+                self.found[root.path] += 1
                 yield item
 
     def _wanted(self, root: _Root, handle: int) -> Iterator[FoundFile]:
@@ -259,9 +288,15 @@ class _Run:
         return (
             self.settings.retry_skipped
             or AGAIN_ADVICE in reason
-            or (MEGAPIXELS_ADVICE in reason and self.settings.max_megapixels is not None)
+            or (MEGAPIXELS_ADVICE in reason and self._may_be_within_limit(reason))
             or (RAW_ADVICE in reason and find_spec("rawpy") is not None)
         )
+
+    def _may_be_within_limit(self, reason: str) -> bool:
+        """Tell whether the limit is named by this run, or was lower when the file was skipped."""
+        told = LIMIT_TOLD.search(reason)
+        was_lower = told is not None and float(told[1].replace(",", "")) < MAX_MEGAPIXELS
+        return was_lower or self.settings.max_megapixels is not None
 
     def _not_linked(self, files: Sequence[FoundFile]) -> Iterator[FoundFile]:
         """Link files whose content already has a vector; let through the others."""
@@ -332,9 +367,12 @@ class _Run:
         self.tally.linked += newly_linked
         self.tally.unchanged += len(pending.linked) - newly_linked  # only their times had changed
 
-    def _finish_scan(self) -> ScanOutcome:
-        outcome = self.writer.finish_scan([item.path for item in self.tally.unreadable])
+    def _finish_scan(self, roots: Sequence[_Root]) -> ScanOutcome:
+        unreadable = [item.path for item in self.tally.unreadable]
+        outcome = self.writer.finish_scan(unreadable)
         self._tell_absent(outcome.absent)
+        if self.settings.wanted is None:
+            self._tell_empty([root for root in roots if root.path not in (*outcome.absent, *unreadable)])
         self.writer.expire_history(self.settings.history_days)
         return outcome
 
@@ -344,6 +382,12 @@ class _Run:
                 f"{folder}: nothing was found there any more; its images are kept, in case a drive is not "
                 f"mounted. If they are gone for good: sightline forget {folder}"
             )
+
+    def _tell_empty(self, roots: Sequence[_Root]) -> None:
+        besides = " besides what is left out" if self.settings.exclude else ""
+        for root in roots:
+            if not any(self.found[folder] for folder in (root.path, *root.inner)):
+                self.on_notice(f"{root.typed}: no picture was found there{besides}")
 
     def _publish(self) -> None:
         """Write the derived parts: the FAISS file and the background statistics."""
@@ -429,6 +473,26 @@ def _kept_words(change: Changeover, name: str) -> str:
     )
 
 
+def _options(patterns: Iterable[str]) -> str:
+    return " ".join(f"--exclude {shlex.quote(pattern)}" for pattern in patterns)
+
+
+def _from_everywhere(
+    patterns: Sequence[str], folders: Sequence[Path], covered: Sequence[Path]
+) -> tuple[str, ...]:
+    """Add to patterns how they read from a covered folder, when they were said of folders inside it."""
+    patterns = [with_slashes(pattern) for pattern in patterns]
+    paths = [p.removeprefix("./") for p in patterns if "/" in p.removeprefix("./").rstrip("/")]
+    below = [relative_to(folder, root) for folder in folders for root in covered]
+    added = [
+        f"{glob.escape(inside)}/{path}"
+        for inside in below
+        for path in paths
+        if inside and not path.startswith("*") and not Path(path).is_absolute()
+    ]
+    return tuple(dict.fromkeys([*patterns, *added]))
+
+
 def _covered_folders(library: Path) -> tuple[list[Path], list[Path]]:
     """Give the folders that a library covers: those that are there, and those that are away.
 
@@ -456,6 +520,7 @@ def _below(folder: Path, others: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def _existing_folder(folder: Path) -> Path:
+    refuse_file(folder)
     resolved = home_expanded(folder).resolve()
     if not resolved.is_dir():
         raise FolderMissing(folder)
@@ -479,14 +544,14 @@ def _counting(run: _Run, roots: Sequence[_Root]) -> Iterator[None]:
     """Count the files in a second thread while the run goes on, if the settings ask for it."""
     ended = threading.Event()
 
+    def stopped() -> bool:
+        return ended.is_set() or run.stop.is_set()
+
     def count() -> None:
-        files = 0
-        for root in roots:
-            for item in root.scan(run.settings):
-                files += isinstance(item, FoundFile)
-                if ended.is_set():
-                    return
-        run.tally.total = files
+        found = itertools.chain.from_iterable(root.scan(run.settings, stopped) for root in roots)
+        files = sum(isinstance(item, FoundFile) for item in found)
+        if not stopped():
+            run.tally.total = files
 
     thread = threading.Thread(target=count, name="count", daemon=True)
     if run.settings.count_first:
@@ -496,4 +561,4 @@ def _counting(run: _Run, roots: Sequence[_Root]) -> Iterator[None]:
     finally:
         ended.set()
         if run.settings.count_first:
-            thread.join()
+            thread.join(COUNTER_SECONDS)  # it may hang in a drive that does not answer

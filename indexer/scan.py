@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
@@ -51,6 +51,7 @@ class ScanRules:
     (an absolute pattern: against the whole path). A folder that matches is not entered. A pattern that ends
     in a slash means folders only. So `--exclude drafts` leaves out everything called drafts at any depth,
     `--exclude '*.png'` all PNG files, `--exclude '2019/*raw*'` what is below 2019 and has "raw" in its path.
+    On Windows a backslash parts folders as a slash does.
     """
 
     exclude: tuple[str, ...] = ()
@@ -76,17 +77,29 @@ Found: TypeAlias = FoundFile | Unreadable | OutOfReach
 
 
 def scan(
-    root: Path, rules: ScanRules, *, typed: Path | None = None, apart: Iterable[Path] = ()
+    root: Path,
+    rules: ScanRules,
+    *,
+    typed: Path | None = None,
+    apart: Iterable[Path] = (),
+    stopped: Callable[[], bool] = lambda: False,
+    platform: str = sys.platform,
 ) -> Iterator[Found]:
     """Give every file below root that may be an image, in no order; hold one folder's names at most.
 
     Links are followed; a folder is visited once, however many links lead to it, by its own path if that
     is below root. A root that cannot be listed is Unreadable. `typed` is the absolute name that the user
-    gave root, which patterns may go by as well. Folders that are `apart` are not entered.
+    gave root, which patterns may go by as well. Folders that are `apart` are not entered. `stopped` is asked
+    at every name, also of files that are no images: true ends the scan.
     """
     root = root.absolute()
-    excluded = _Excluded({root, typed or root}, rules.exclude)
-    yield from _Walk(root, excluded, rules, tuple(apart)).run()
+    excluded = _Excluded({root, typed or root}, (with_slashes(p, platform) for p in rules.exclude))
+    yield from _Walk(root, excluded, rules, tuple(apart), stopped).run()
+
+
+def with_slashes(pattern: str, platform: str = sys.platform) -> str:
+    """Write an `exclude` pattern as paths are held against it; elsewhere a backslash is part of a name."""
+    return pattern.replace("\\", "/") if platform == "win32" else pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,8 @@ class _Folder:
 class _Excluded:
     """Decides what `exclude` leaves out."""
 
-    def __init__(self, roots: Iterable[Path], patterns: tuple[str, ...]) -> None:
+    def __init__(self, roots: Iterable[Path], exclude: Iterable[str]) -> None:
+        patterns = tuple(exclude)
         self._bases = [root.as_posix().rstrip("/") + "/" for root in roots]
         self._any = _compile([p for p in patterns if not p.endswith("/")])
         self._folder = _compile([p.rstrip("/") for p in patterns if p.endswith("/")])
@@ -146,6 +160,7 @@ class _Walk:
     excluded: _Excluded
     rules: ScanRules
     apart: tuple[Path, ...] = ()
+    stopped: Callable[[], bool] = lambda: False
     todo: list[_Folder] = field(default_factory=list)
     links: list[_Folder] = field(default_factory=list)  # visited last, so that a folder's own path wins
     visited: set[tuple[int, int]] = field(default_factory=set)
@@ -161,7 +176,7 @@ class _Walk:
         # A link back to a parent of root is a loop as well: it must not drag root's neighbours in.
         self.visited.update(filter(None, map(identity_of, (*self.root.parents, *self.apart))))
         self.todo.append(_Folder(str(self.root), ""))
-        while self.todo or self.links:
+        while (self.todo or self.links) and not self.stopped():
             folder = self.todo.pop() if self.todo else self.links.pop()
             identity = identity_of(folder.path)
             if identity is not None and identity in self.visited:
@@ -174,14 +189,14 @@ class _Walk:
         raws: list[FoundFile] = []
         try:
             with os.scandir(folder.path) as entries:
-                for entry in entries:
+                for entry in takewhile(lambda _: not self.stopped(), entries):
                     found = self._judge(entry, folder.prefix)
                     if isinstance(found, FoundFile) and extension(entry.name) in RAW_EXTENSIONS:
                         raws.append(found)
                     elif found is not None:
                         yield found
             if raws:
-                yield from _without_companions(raws, folder)
+                yield from self._without_companions(raws, folder)
         except FileNotFoundError:
             if not folder.prefix:  # anything below may vanish while we walk; a missing root is told
                 yield Unreadable(Path(folder.path), "no such folder")
@@ -229,6 +244,30 @@ class _Walk:
             return OutOfReach(self.root, relative, _words(error))
         return FoundFile(self.root, relative, status.st_size, modified_ns(status))
 
+    def _without_companions(self, raws: list[FoundFile], folder: _Folder) -> Iterator[FoundFile]:
+        """Give the RAW files that have no JPEG or HEIC of the same name beside them.
+
+        A second listing, only in folders with RAW files, spares us holding all names of every folder.
+        """
+        stems = {_stem(found.relative[len(folder.prefix) :]) for found in raws}
+        with os.scandir(folder.path) as entries:
+            companions = {
+                stem
+                for entry in entries
+                if extension(entry.name) in RAW_COMPANIONS
+                and (stem := _stem(entry.name)) in stems
+                and self._is_given(entry, folder.prefix)
+            }
+        yield from (f for f in raws if _stem(f.relative[len(folder.prefix) :]) not in companions)
+
+    def _is_given(self, entry: os.DirEntry[str], prefix: str) -> bool:
+        """Tell whether this walk gives a file, and the file is not empty: else its RAW is all there is."""
+        try:
+            found = self._judge(entry, prefix) if entry.is_file() else None
+        except OSError:
+            return False
+        return isinstance(found, FoundFile) and found.size > 0
+
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith("."):
@@ -248,21 +287,6 @@ def _is_junk(name: str) -> bool:
 def _looks_like_image(path: str) -> bool:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         return sniff(file.read(HEAD_BYTES)) is not None
-
-
-def _without_companions(raws: list[FoundFile], folder: _Folder) -> Iterator[FoundFile]:
-    """Give the RAW files that have no JPEG or HEIC of the same name beside them.
-
-    A second listing, only in folders with RAW files, spares us holding all names of every folder.
-    """
-    stems = {_stem(found.relative[len(folder.prefix) :]) for found in raws}
-    with os.scandir(folder.path) as entries:
-        companions = {
-            stem
-            for entry in entries
-            if extension(entry.name) in RAW_COMPANIONS and (stem := _stem(entry.name)) in stems
-        }
-    yield from (f for f in raws if _stem(f.relative[len(folder.prefix) :]) not in companions)
 
 
 def _stem(name: str) -> str:

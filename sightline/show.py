@@ -318,12 +318,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def summary(done: "IndexSummary", library: Path) -> None:
-    """Say on stderr what an indexing run did."""
+def summary(done: "IndexSummary", library: Path, *, excluding: bool = False) -> None:
+    """Say on stderr what an indexing run did; excluding: it was told what to leave out."""
+    gone = "taken out of the library (files untouched)" if excluding else "removed"
     counts = [f"{plural(done.indexed, 'image')} indexed"]
     counts += [f"{done.unchanged:,} unchanged"] if done.unchanged else []
     counts += [f"{done.moved:,} moved"] if done.moved else []
-    counts += [f"{done.removed:,} removed"] if done.removed else []
+    counts += [f"{done.removed:,} {gone}"] if done.removed else []
     counts += [f"{done.skipped:,} skipped"] if done.skipped else []
     pace = f" ({done.indexed / done.seconds:.0f} images/s)" if done.indexed and done.seconds else ""
     remark(f"{', '.join(counts)} in {_duration(done.seconds)}{pace}; library: {printable(library)}")
@@ -353,15 +354,16 @@ def skipped(files: Iterable[tuple[Path, str]], *, to_stderr: bool = False) -> No
         print(f"{printable(path)}\t{printable(reason)}", file=sys.stderr if to_stderr else sys.stdout)
 
 
-def status(found: "LibraryStatus") -> None:
-    """Print what a library holds."""
+def status(found: "LibraryStatus", excludes: Sequence[str] = ()) -> None:
+    """Print what a library holds, and which patterns `index` leaves out of it."""
     rows = [
         ("library", printable(found.path)),
         *(("folder", printable(root)) for root in found.roots),
+        *(("excluded", printable(pattern)) for pattern in excludes),
         ("images", f"{found.images:,} in {plural(found.files, 'file')}"),
     ]
     rows += (
-        [("kept", f"{plural(found.kept, 'image')} whose files are gone, in case they return")]
+        [("kept", f"{plural(found.kept, 'image')} no longer in the library, in case they return")]
         if found.kept
         else []
     )
@@ -387,11 +389,12 @@ def _disk_line(found: "LibraryStatus") -> str:
     return line + (f", backups {file_size(found.backups_bytes)}" if found.backups_bytes else "")
 
 
-def status_dict(found: "LibraryStatus") -> dict[str, Any]:
+def status_dict(found: "LibraryStatus", excludes: Sequence[str] = ()) -> dict[str, Any]:
     """Give the status as plain values for JSON."""
     return {
         "library": str(found.path),
         "folders": [str(root) for root in found.roots],
+        "exclude": list(excludes),
         "images": found.images,
         "files": found.files,
         "skipped": dict(found.skipped),

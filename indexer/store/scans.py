@@ -1,6 +1,6 @@
 """Scans: which files a run has seen, so that those it has not can leave at its end."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from sqlalchemy import (
     select,
 )
 
+from ..paths import identity_of
 from ..records import FoundFile
 from . import schema
 from .catalog import portions, sizes_embedded
 from .changes import ContentChange, Place, at_or_below, next_generation, orphan
 from .engines import driver_of
-from .names import relative_to
+from .names import real, relative_to
 from .records import Known, ScanOutcome
+from .root_identities import Identity, get_identities, note_identities
 
 file, embedding = schema.file, schema.embedding
 
@@ -51,14 +53,18 @@ class Scan:
         _temporary.drop_all(connection)
         _temporary.create_all(connection)
         self._folders = folders
+        self._within = _within(folders)
         self._places = places
         self._files_found: Counter[Path] = Counter()
+        self._devices: defaultdict[Path, set[int | None]] = defaultdict(set)  # where these files are
 
     def classify(
         self, connection: Connection, folder: Path, files: Sequence[FoundFile], encoder_id: int
     ) -> list[Known]:
         """Tell what the catalog knows of each file, and note them as seen."""
         self._files_found[folder] += len(files)
+        parents = {found.relative.rpartition("/")[0] for found in files}
+        self._devices[folder].update(_device_of(folder / parent) for parent in parents)
         place = self._places[folder]
         known: list[Known] = []
         for portion in portions(files):
@@ -77,23 +83,70 @@ class Scan:
     def finish(self, connection: Connection, unreadable: Collection[Path], now: int) -> ScanOutcome:
         """Let the files leave that were not seen and could have been.
 
-        What is at or below an unreadable path stays. So does all of a folder in which nothing was found: more
-        often its drive is not mounted than emptied.
+        What is at or below an unreadable path stays. So does what is left of a folder in which nothing was
+        found, unless it is known that it was emptied: more often its drive is not mounted. A file of such a
+        folder has moved when this run found its content somewhere else for the first time.
         """
-        absent = tuple(folder for folder in self._folders if self._is_absent(connection, folder))
+        identities = get_identities(connection)
+        absent = self._absent(connection, identities, unreadable)
         for folder in self._folders:
             if folder not in absent:
                 _collect_gone(connection, self._places[folder])
-        for path in (*absent, *unreadable):  # an absent folder may lie in one that is there
+        for folder in absent:  # it may lie in one that is there
+            self._spare(connection, folder)
+        for folder in absent:
+            if not self._may_be_unplugged(folder, identities):
+                _collect_gone(connection, self._places[folder], only_linked=True)
+        for path in unreadable:
             self._spare(connection, path)
-        return _remove_gone(connection, absent, now)
+        removed, moved = _remove_gone(connection, now)
+        self._note_identities(connection, unreadable)
+        left = tuple(folder for folder in absent if _any_known(connection, self._places[folder]))
+        return ScanOutcome(removed, moved, left)
 
-    def _is_absent(self, connection: Connection, folder: Path) -> bool:
-        """Tell whether there were files in a folder, and neither it nor a folder inside it has any now."""
-        with_files = [found for found, files in self._files_found.items() if files]
-        if any(relative_to(found, folder) is not None for found in with_files):
+    def _absent(
+        self, connection: Connection, identities: Mapping[int, Identity], unreadable: Collection[Path]
+    ) -> tuple[Path, ...]:
+        """Give the folders that had files, have none now, and may be away with their drive."""
+        return tuple(
+            folder
+            for folder in self._folders
+            if not any(self._files_found[found] for found in self._within[folder])
+            and _any_known(connection, self._places[folder])
+            and not self._is_emptied(folder, identities, unreadable)
+        )
+
+    def _is_emptied(
+        self, folder: Path, identities: Mapping[int, Identity], unreadable: Collection[Path]
+    ) -> bool:
+        """Tell whether a folder without files could be listed, and is on the device where these were."""
+        if any(relative_to(folder, path) is not None for path in unreadable):
             return False
-        return _any_known(connection, self._places[folder])
+        place = self._places[folder]
+        known = identities.get(place.root_id)
+        root = (folder, *folder.parents)[place.prefix.count("/")]
+        return known is not None and identity_of(root) == known and _device_of(folder) == known[0]
+
+    def _may_be_unplugged(self, folder: Path, identities: Mapping[int, Identity]) -> bool:
+        """Tell whether a folder is not there and may be on a drive: what is elsewhere are copies then."""
+        if identity_of(folder) is not None:
+            return False
+        known = identities.get(self._places[folder].root_id)
+        devices = (device for above in folder.parents if (device := _device_of(above)) is not None)
+        return known is None or next(devices, None) != known[0]
+
+    def _note_identities(self, connection: Connection, unreadable: Collection[Path]) -> None:
+        """Note what the roots are in which images were found, for the time when none is found any more."""
+        seen: dict[int, Identity | None] = {}
+        devices: defaultdict[int, set[int | None]] = defaultdict(set)
+        for folder in self._folders:
+            place = self._places[folder]
+            found_on = set().union(*(self._devices[inner] for inner in self._within[folder]))
+            devices[place.root_id] |= found_on
+            if found_on and not place.prefix:
+                is_sure = not any(relative_to(path, folder) is not None for path in unreadable)
+                seen[place.root_id] = identity_of(folder) if is_sure else None
+        note_identities(connection, seen, devices)
 
     def _spare(self, connection: Connection, path: Path) -> None:
         for folder in self._folders:
@@ -102,6 +155,19 @@ class Scan:
             if below is not None:
                 inside = at_or_below(place.root_id, place.locate(below).rstrip("/"))
                 connection.execute(delete(_gone).where(_gone.c.file_id.in_(select(file.c.id).where(inside))))
+
+
+def _within(folders: Collection[Path]) -> dict[Path, list[Path]]:
+    """Give for each folder those of them that are it or inside it; there may be thousands."""
+    by_place: defaultdict[Path, list[Path]] = defaultdict(list)
+    for folder in folders:
+        by_place[real(folder)].append(folder)
+    within: dict[Path, list[Path]] = {folder: [] for folder in folders}
+    for place, inner in by_place.items():
+        for above in (place, *place.parents):
+            for folder in by_place.get(above, ()):
+                within[folder] += inner
+    return within
 
 
 def _classify(
@@ -165,14 +231,23 @@ def _any_known(connection: Connection, place: Place) -> bool:
     return connection.execute(select(file.c.id).where(_inside(place)).limit(1)).first() is not None
 
 
-def _collect_gone(connection: Connection, place: Place) -> None:
+def _device_of(folder: Path) -> int | None:
+    """Give the device a folder is on; None where it cannot be told."""
+    identity = identity_of(folder)
+    return identity[0] if identity is not None else None
+
+
+def _collect_gone(connection: Connection, place: Place, *, only_linked: bool = False) -> None:
     unseen = select(file.c.id, file.c.content_id).where(
         _inside(place), file.c.id.not_in(select(_seen.c.file_id))
     )
+    if only_linked:
+        unseen = unseen.where(file.c.content_id.in_(select(_linked.c.content_id)))
     connection.execute(insert(_gone).prefix_with("OR IGNORE").from_select(["file_id", "content_id"], unseen))
 
 
-def _remove_gone(connection: Connection, absent: tuple[Path, ...], now: int) -> ScanOutcome:
+def _remove_gone(connection: Connection, now: int) -> tuple[int, int]:
+    """Delete the files that are gone; count them, and those of all that had but moved."""
     removed = int(connection.execute(select(func.count()).select_from(_gone)).scalar_one())
     with_content = select(_gone.c.content_id).where(_gone.c.content_id.is_not(None))
     connection.execute(insert(_lost).from_select(["content_id"], with_content))
@@ -181,7 +256,7 @@ def _remove_gone(connection: Connection, absent: tuple[Path, ...], now: int) -> 
         connection.execute(delete(file).where(file.c.id.in_(select(_gone.c.file_id))))
         former = connection.execute(with_content.distinct()).scalars().all()
         orphan(connection, former, next_generation(connection), now)
-    return ScanOutcome(removed, moved, absent)
+    return removed, moved
 
 
 def _count_moved(connection: Connection) -> int:

@@ -1,6 +1,10 @@
 """`sightline forget`: take files or folders out of the library."""
 
+import glob
+import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from indexer.store.writer import LibraryWriter
 
 NONE_KNOWN = 2  # exit code: none of the paths was in the library
+NAMED_MAX = 3  # paths that are put into an example
 
 EPILOG = """\b
 Examples:
@@ -20,8 +25,8 @@ Examples:
   sightline forget --removed
 
 The images on disk stay. The next `sightline index` over them takes them in again; keep them out with
---exclude. Of images whose files are gone, vectors and facts are kept for 90 days in case they return;
---removed deletes these at once.
+`index --exclude`. Of images that `index` finds no longer, vectors and facts are kept for 90 days in case they
+return; --removed deletes these at once.
 
 \b
 Exit codes: 0 forgotten, all or some   2 none of the paths was in the library, or a wrong option
@@ -31,7 +36,7 @@ Exit codes: 0 forgotten, all or some   2 none of the paths was in the library, o
 
 @click.command("forget", epilog=EPILOG)
 @click.argument("paths", nargs=-1, type=AnyPath(), metavar="[PATH]...")
-@click.option("--removed", is_flag=True, help="Delete what is kept of images whose files are gone.")
+@click.option("--removed", is_flag=True, help="Delete what is kept of images that `index` found no longer.")
 @library_option
 def command(paths: tuple[Path, ...], removed: bool, library: Path | None) -> None:
     """Take files or folders out of the library; the images themselves stay."""
@@ -43,32 +48,59 @@ def command(paths: tuple[Path, ...], removed: bool, library: Path | None) -> Non
 
     from indexer.store.library import open_for_writing
 
-    with open_for_writing(place, create=False) as writer:
-        were_known = [_forget_removed(writer)] if removed else [_forget(writer, path) for path in paths]
-    sys.exit(0 if any(were_known) else NONE_KNOWN)
+    with open_for_writing(place, create=False) as writer, writer.forgetting():
+        if removed:
+            _forget_removed(writer)
+        forgotten = [known for path in paths if (known := _forget(writer, path)) is not None]
+        _tell_of_return(writer, forgotten)
+    sys.exit(0 if removed or forgotten else NONE_KNOWN)
 
 
-def _forget_removed(writer: "LibraryWriter") -> bool:
+def _forget_removed(writer: "LibraryWriter") -> None:
     from .. import show
     from ..names import plural
 
     show.remark(f"{plural(writer.forget_removed(), 'image')} without a file forgotten")
-    return True
 
 
-def _forget(writer: "LibraryWriter", path: Path) -> bool:
-    """Forget what is at or below a path; tell whether there was anything, if only a folder without files."""
+def _forget(writer: "LibraryWriter", path: Path) -> Path | None:
+    """Forget what is at or below a path; give its name in the library, None when there was nothing.
+
+    A folder without files is something.
+    """
     from search.places import place_of
 
     from .. import show
     from ..names import plural
 
     roots = writer.roots()
-    files = writer.forget(place_of(writer, path.absolute()))
+    place = place_of(writer, path.absolute())
+    files = writer.forget(place)
     was_known = files > 0 or writer.roots() != roots
     what = f"{plural(files, 'file')} forgotten" if was_known else f"not in the library{_still_kept(writer)}"
     show.remark(f"{path}: {what}")
-    return was_known
+    return place if was_known else None
+
+
+def _tell_of_return(writer: "LibraryWriter", forgotten: Sequence[Path]) -> None:
+    """Say that the next run takes in what is still there, in a folder that the library still covers."""
+    from indexer.store.excludes import get_excludes
+    from indexer.store.names import absolute, relative_to
+
+    from .. import show
+
+    covered = writer.roots()
+    back = [
+        absolute(place)
+        for place in forgotten
+        if os.path.lexists(place) and any(relative_to(place, root) is not None for root in covered)
+    ]
+    if not back:
+        return
+    patterns = [*get_excludes(writer), *(glob.escape(str(place)) for place in back)]
+    options = " ".join(f"--exclude {shlex.quote(pattern)}" for pattern in patterns)
+    shown = options if len(back) <= NAMED_MAX else "--exclude GLOB"
+    show.remark(f"the next `sightline index` takes in again what is there; not with: sightline index {shown}")
 
 
 def _still_kept(writer: "LibraryWriter") -> str:

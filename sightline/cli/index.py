@@ -27,12 +27,16 @@ Examples:
   sightline index ~/Pictures --json --quiet | jq .indexed
 
 Only what is new or has changed is read; a moved or renamed image keeps its vector; images that are gone leave
-the results. Ctrl-C ends the run and keeps what is done; the same command continues.
+the results. A wrong extension hides no image, unless it is a common one of other files (.pdf, .html, .mp4).
+Ctrl-C ends the run and keeps what is done; the same command continues.
 
 \b
 Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong option
   3 the library cannot be used   4 another process is indexing   5 no model   6 disk full   130 Ctrl-C
 """
+
+# While a model is fetched or made ready, nothing looks whether the run is to end.
+STOPPING = b"\nsightline: ending after the model or images at hand; Ctrl-C again ends at once\n"
 
 
 @click.command("index", epilog=EPILOG)
@@ -51,7 +55,13 @@ Exit codes: 0 done, also with skipped files   2 no such folder, or a wrong optio
 @click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:1."
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out paths that match (repeatable).")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out paths that match (repeatable); a library remembers it until other patterns are given.",
+)
+@click.option("--no-exclude", is_flag=True, help="Take in again what earlier runs left out.")
 @click.option("--include-hidden", is_flag=True, help="Take hidden files and folders too.")
 @click.option(
     "--max-megapixels",
@@ -77,6 +87,7 @@ def command(
     workers: int | None,
     device: str,
     exclude: tuple[str, ...],
+    no_exclude: bool,
     include_hidden: bool,
     max_megapixels: float | None,
     regions: bool | None,
@@ -86,13 +97,19 @@ def command(
     quiet: bool,
 ) -> None:
     """Bring a library up to date with folders of images."""
-    from ..places import library_to_write
-
-    place = library_to_write(library, os.environ, Path.cwd(), folders)
-
-    from indexer.pipeline import IndexSettings, index_folders, summary_as_dict
+    if exclude and no_exclude:
+        raise click.UsageError("--exclude and --no-exclude exclude each other")
+    from indexer.paths import refuse_file
 
     from .. import show
+    from ..places import library_to_write
+
+    for folder in folders:
+        refuse_file(folder)
+    say = (lambda _line: None) if quiet else show.remark
+    place = library_to_write(library, os.environ, Path.cwd(), folders, notify=say)
+
+    from indexer.pipeline import IndexSettings, index_folders, summary_as_dict
 
     live = sys.stderr.isatty() and not quiet
     settings = IndexSettings(
@@ -101,6 +118,7 @@ def command(
         batch_size=batch_size,
         workers=workers,
         exclude=exclude,
+        no_exclude=no_exclude,
         include_hidden=include_hidden,
         max_megapixels=max_megapixels,
         retry_skipped=retry_skipped,
@@ -111,7 +129,7 @@ def command(
             place, folders or None, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
     if not quiet:
-        show.summary(summary, place)
+        show.summary(summary, place, excluding=bool(exclude))
     filled = None if summary.interrupted else _fill_regions(place, regions, device, live, quiet)
     if as_json:
         more = {"regions": filled.stored} if filled else {}
@@ -154,7 +172,7 @@ def _stopping() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, before)
         # Not print: a signal may come in the midst of one.
-        os.write(2, b"\nsightline: ending after the images at hand; Ctrl-C again ends at once\n")
+        os.write(2, STOPPING)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, on_interrupt)

@@ -22,6 +22,7 @@ def command(skipped: bool, as_json: bool, library: Path | None) -> None:
     """Show what the library holds."""
     place = library_path(library)
 
+    from indexer.store.excludes import get_excludes
     from indexer.store.library import open_library
 
     from .. import show
@@ -32,6 +33,6 @@ def command(skipped: bool, as_json: bool, library: Path | None) -> None:
         elif skipped:
             show.skipped(reader.skipped_files())
         elif as_json:
-            show.json_lines([show.status_dict(reader.status())])
+            show.json_lines([show.status_dict(reader.status(), get_excludes(reader))])
         else:
-            show.status(reader.status())
+            show.status(reader.status(), get_excludes(reader))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from indexer import pipeline
 from indexer.decode import DecodePool
-from indexer.errors import FolderMissing
+from indexer.errors import FolderMissing, UsageError
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.raw import REMEDY
 from indexer.records import DecodedImage, FoundFile, IndexSummary, Skipped, Unreadable
@@ -18,6 +19,7 @@ from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
 from .encoders.small_models import write_builtin
+from .store.test_disk import mounted
 
 SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
 
@@ -180,15 +182,166 @@ def test_a_picture_that_was_too_large_is_tried_again_when_the_limit_is_given(
     make_picture(photos / "large.png", seed=60, size=(1500, 1000))
     low = IndexSettings(model="builtin", device="cpu", workers=1, max_megapixels=1.0)
     assert run(library, photos, low).skipped == 1
-    assert run(library, photos).skipped == 1  # nothing was said of the limit: not tried
     high = IndexSettings(model="builtin", device="cpu", workers=1, max_megapixels=2.0)
     assert counts(run(library, photos, high)) == (1, 6, 0, 0, 0)
+
+
+def test_a_picture_over_a_lowered_limit_is_tried_again_without_it(library: Path, photos: Path) -> None:
+    make_picture(photos / "large.png", seed=60, size=(1500, 1000))
+    assert run(library, photos, replace(SETTINGS, max_megapixels=1.0)).skipped == 1
+    assert counts(run(library, photos)) == (1, 6, 0, 0, 0)
+
+
+def test_a_picture_over_the_usual_limit_is_not_tried_again_at_each_run(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    large = photos / "large.png"
+    Image.new("1", (20_000, 10_100)).save(large)
+    assert run(library, photos).skipped == 1
+    request.getfixturevalue("nothing_is_decoded")
+    assert run(library, photos).skipped == 1
 
 
 def test_excluded_pictures_leave_the_library(library: Path, photos: Path) -> None:
     run(library, photos)
     settings = IndexSettings(model="builtin", device="cpu", workers=1, exclude=("*0001*", "*0002*"))
     assert counts(run(library, photos, settings)) == (0, 4, 0, 2, 0)
+
+
+def test_what_was_excluded_stays_out_in_later_runs(library: Path, photos: Path) -> None:
+    run(library, photos, replace(SETTINGS, exclude=("*0001*",)))
+    notices: list[str] = []
+    assert counts(index_folders(library, None, SETTINGS, on_notice=notices.append)) == (0, 5, 0, 0, 0)
+    assert notices[0] == "left out as in earlier runs: --exclude '*0001*'; --no-exclude ends this"
+
+
+def test_patterns_given_anew_take_the_place_of_the_former(library: Path, photos: Path) -> None:
+    run(library, photos, replace(SETTINGS, exclude=("*0001*", "*0002*")))
+    notices: list[str] = []
+    settings = replace(SETTINGS, exclude=("*0002*",))
+    summary = index_folders(library, [photos], settings, on_notice=notices.append)
+    assert (summary.indexed, summary.unchanged) == (1, 4)
+    assert notices[0] == "no longer left out, since this run says otherwise: --exclude '*0001*'"
+
+
+def test_what_is_excluded_can_be_taken_back(library: Path, photos: Path) -> None:
+    run(library, photos, replace(SETTINGS, exclude=("*0001*",)))
+    run(library, photos, replace(SETTINGS, no_exclude=True))
+    assert counts(run(library, photos)) == (0, 6, 0, 0, 0)
+
+
+def test_a_pattern_said_of_an_inner_folder_holds_when_all_is_indexed(library: Path, photos: Path) -> None:
+    make_picture(photos / "2019" / "raw" / "inner.png", 70)
+    run(library, photos)
+    run(library, photos / "2019", replace(SETTINGS, exclude=("raw/*",)))
+    assert counts(index_folders(library, None, SETTINGS)) == (0, 6, 0, 0, 0)
+
+
+def test_an_emptied_folder_inside_a_covered_one_loses_its_pictures(library: Path, photos: Path) -> None:
+    make_picture(photos / "2019" / "inner.png", 70)
+    run(library, photos)
+    (photos / "2019" / "inner.png").unlink()
+    assert counts(run(library, photos / "2019")) == (0, 0, 0, 1, 0)
+
+
+def test_a_folder_without_a_picture_is_told(library: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    notices: list[str] = []
+    index_folders(library, [photos, tmp_path / "empty"], SETTINGS, on_notice=notices.append)
+    assert notices == [f"{tmp_path / 'empty'}: no picture was found there"]
+
+
+def test_a_file_in_place_of_a_folder_is_told_as_such(library: Path, photos: Path) -> None:
+    picture = min(photos.iterdir())
+    with pytest.raises(UsageError, match="is a file; give the folder it is in: "):
+        run(library, picture)
+
+
+def test_a_run_can_be_stopped_while_it_meets_no_picture(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for number in range(300):
+        (tmp_path / "notes" / f"{number}").write_text("no picture")
+
+    class Impatient(threading.Event):
+        asked = 0
+
+        def is_set(self) -> bool:
+            self.asked += 1
+            return self.asked > 20
+
+    summary = index_folders(library, [tmp_path / "notes"], SETTINGS, stop=(stop := Impatient()))
+    assert summary.interrupted
+    assert stop.asked < 100
+
+
+def test_pictures_moved_out_of_a_folder_leave_it(library: Path, photos: Path) -> None:
+    archive = photos.with_name("archive")
+    make_picture(archive / "old.png", 60)
+    index_folders(library, [photos, archive], SETTINGS)
+    for picture in list(photos.iterdir()):
+        picture.rename(archive / picture.name)
+    assert counts(index_folders(library, None, SETTINGS)) == (0, 1, 6, 0, 0)
+    with open_library(library) as reader:
+        assert reader.status().files == 7
+
+
+def test_pictures_moved_out_of_a_folder_that_is_gone_leave_it(library: Path, photos: Path) -> None:
+    archive = photos.with_name("archive")
+    make_picture(archive / "old.png", 60)
+    index_folders(library, [photos, archive], SETTINGS)
+    photos.rename(archive / "from inbox")
+    notices: list[str] = []
+    summary = index_folders(library, None, SETTINGS, on_notice=notices.append)
+    assert (counts(summary), notices) == ((0, 1, 6, 0, 0), [])
+    with open_library(library) as reader:
+        assert reader.status().files == 7
+
+
+def test_copies_of_pictures_on_a_drive_that_is_unplugged_do_not_replace_them(
+    library: Path, photos: Path
+) -> None:
+    drive = photos.with_name("drive")
+    with mounted(drive, "-t", "tmpfs", "tmpfs"):
+        make_picture(drive / "kept.png", 60)
+        index_folders(library, [photos, drive], SETTINGS)
+        shutil.copy(drive / "kept.png", photos / "copy.png")
+    drive.rmdir()  # as desktops do
+    assert counts(index_folders(library, None, SETTINGS)) == (1, 6, 0, 0, 0)
+
+
+def test_the_last_picture_of_a_folder_leaves_the_library_with_its_file(library: Path, photos: Path) -> None:
+    run(library, photos)
+    for picture in photos.iterdir():
+        picture.unlink()
+    assert counts(run(library, photos)) == (0, 0, 0, 6, 0)
+
+
+def test_a_picture_that_comes_back_to_an_emptied_folder_is_not_encoded_again(
+    library: Path, photos: Path, request: pytest.FixtureRequest
+) -> None:
+    run(library, photos)
+    away = photos.with_name("away")
+    away.mkdir()
+    for picture in list(photos.iterdir()):
+        picture.rename(away / picture.name)
+    run(library, photos)
+    for picture in list(away.iterdir()):
+        picture.rename(photos / picture.name)
+    request.getfixturevalue("nothing_is_decoded")
+    assert counts(run(library, photos)) == (0, 0, 6, 0, 0)
+
+
+@pytest.mark.parametrize("indexed", [".", ".."], ids=["the drive", "the folder around it"])
+def test_a_drive_that_is_not_mounted_keeps_its_images(library: Path, tmp_path: Path, indexed: str) -> None:
+    drive = tmp_path / "media" / "drive"
+    drive.parent.mkdir()
+    with mounted(drive, "-t", "tmpfs", "tmpfs"):
+        make_picture(drive / "kept.png", 60)
+        run(library, drive / indexed)
+    assert drive.is_dir()
+    assert not list(drive.iterdir())
+    assert run(library, drive / indexed).removed == 0
+    assert [Path(name).name for name in vectors_by_path(library)] == ["kept.png"]
 
 
 def test_a_missing_folder_says_so_before_anything_is_made(library: Path, tmp_path: Path) -> None:
@@ -485,10 +638,10 @@ def test_a_folder_inside_another_of_the_run_is_scanned_once(library: Path, photo
 
 
 def test_an_absent_folder_inside_another_of_the_run_keeps_its_images(library: Path, photos: Path) -> None:
-    make_picture(photos / "nas" / "inner.png", 70)
     folders = [photos, photos / "nas"]
-    index_folders(library, folders, SETTINGS)
-    (photos / "nas" / "inner.png").unlink()  # as when the drive is not mounted there
+    with mounted(photos / "nas", "-t", "tmpfs", "tmpfs"):
+        make_picture(photos / "nas" / "inner.png", 70)
+        index_folders(library, folders, SETTINGS)
     notices: list[str] = []
     assert counts(index_folders(library, folders, SETTINGS, on_notice=notices.append)) == (0, 6, 0, 0, 0)
     assert notices[-1].startswith(f"{photos / 'nas'}: nothing was found there any more")

@@ -96,6 +96,26 @@ def test_exclude_matches_names_and_relative_paths(
     assert names(tmp_path, ScanRules(exclude=(pattern,))) == left
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there a backslash cannot be part of a name")
+@pytest.mark.parametrize(("platform", "left"), [("win32", ["x.jpg"]), ("linux", ["2019/raw/a.jpg", "x.jpg"])])
+@pytest.mark.parametrize("pattern", ["2019\\raw", "2019\\", ".\\2019"])
+def test_a_backslash_parts_the_folders_of_a_pattern_on_windows_only(
+    tmp_path: Path, make: Make, pattern: str, platform: str, left: list[str]
+) -> None:
+    make("2019/raw/a.jpg")
+    make("x.jpg")
+    found = scan(tmp_path, ScanRules(exclude=(pattern,)), platform=platform)
+    assert sorted(file.relative for file in found if isinstance(file, FoundFile)) == left
+
+
+def test_a_scan_can_be_stopped_while_it_meets_no_image(tmp_path: Path, make: Make) -> None:
+    for number in range(20):
+        make(f"note {number}", b"no image")
+    asked: list[bool] = []
+    assert list(scan(tmp_path, ScanRules(), stopped=lambda: asked.append(True) or len(asked) > 5)) == []
+    assert len(asked) < 10
+
+
 def test_exclude_takes_an_absolute_path(tmp_path: Path, make: Make) -> None:
     make("a/x.jpg")
     make("b/x.jpg")
@@ -195,6 +215,24 @@ def test_raw_beside_its_jpeg_is_one_picture(tmp_path: Path, make: Make) -> None:
     ):
         make(name)
     assert names(tmp_path) == ["IMG_2.cr2", "IMG_3.heic", "IMG_3.png", "img_1.JPG", "sub/IMG_2.jpg"]
+
+
+def test_a_raw_photo_is_given_when_its_jpeg_is_excluded(tmp_path: Path, make: Make) -> None:
+    make("IMG_1.jpg")
+    make("IMG_1.CR2")
+    assert names(tmp_path, ScanRules(exclude=("*.jpg",))) == ["IMG_1.CR2"]
+
+
+def test_a_raw_photo_is_given_beside_an_empty_jpeg(tmp_path: Path, make: Make) -> None:
+    make("IMG_1.jpg", b"")
+    make("IMG_1.CR2")
+    assert names(tmp_path) == ["IMG_1.CR2", "IMG_1.jpg"]
+
+
+def test_a_raw_photo_is_given_beside_a_folder_called_like_its_jpeg(tmp_path: Path, make: Make) -> None:
+    make("IMG_1.jpg/inside.png")
+    make("IMG_1.CR2")
+    assert names(tmp_path) == ["IMG_1.CR2", "IMG_1.jpg/inside.png"]
 
 
 def test_raw_can_be_left_out(tmp_path: Path, make: Make) -> None:
