@@ -1,1 +1,1 @@
-"""Search: from an index to an answer; reads the library, never writes it."""
+"""Search: from an index to an answer; writes to the library only caches of its own answers."""

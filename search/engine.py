@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import EncoderMismatch, LibraryEmpty, SightlineError, VectorsMissing
 from indexer.records import Vectors
-from indexer.store.catalog import find_number
+from indexer.store.moments import local_time
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, Neighbour, StoredEncoder, StoredImage
 
@@ -53,7 +52,7 @@ def search(
         stored = choose_encoder(reader, model)
         if encoding is None or encoding.card != stored.card:
             encoding = begin_encoding(stored.card, query, load)
-        files = _count_files(reader)
+        files = reader.count_files()
         sample = _sample(reader, stored, query)
         wanted = filters or Filters()
         if wanted == Filters() or not query.examples:
@@ -98,11 +97,6 @@ def _nearest_in_place(
     if placed == filters:
         return neighbours, filters
     return reader.nearest(stored, mixed.vector[None], k=limit, filters=placed)[0], placed
-
-
-def _count_files(reader: LibraryReader) -> int:
-    with reader.reading() as connection:
-        return find_number(connection, "SELECT count(*) FROM file WHERE content_id IS NOT NULL")
 
 
 def _best(
@@ -213,7 +207,7 @@ def _hit(image: StoredImage, score: float, relevance: float) -> Hit:
         height=image.height,
         format=image.format,
         taken_at=image.taken_at,
-        modified_at=datetime.fromtimestamp(image.mtime_ns / 1e9),
+        modified_at=local_time(image.mtime_ns),
         camera=image.camera,
         latitude=image.latitude,
         longitude=image.longitude,

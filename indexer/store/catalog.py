@@ -6,7 +6,7 @@ gives a type of its own (schema.py) is converted here: paths, moments, JSON.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from itertools import chain
 from pathlib import Path
 from sqlite3 import Connection
@@ -16,14 +16,13 @@ import numpy as np
 
 from ..records import Ids, Vectors
 from .failures import Malformed
+from .moments import nanoseconds_of
 from .names import decode_name, encode_name, folder_range, relative_to, root_path
 from .peek import card_from
 from .records import Filters, StoredEncoder, StoredImage
 
 ROWS_AT_ONCE = 4096  # vectors held while streaming: 4 MB at 512 dimensions
 _PARAMETERS_AT_ONCE = 500
-_EPOCH = datetime(1970, 1, 1)
-_MOST_NANOSECONDS = 2**63 - 1 - 999  # a comparison adds what a microsecond is short of the next
 _Item = TypeVar("_Item")
 
 _ORPHANS = "SELECT id FROM content WHERE orphaned_at IS NOT NULL"
@@ -46,6 +45,10 @@ _FACTS = {  # what an answer tells of an image as the tables have it
     "pixel_hash": "content.pixel_sha256",
 }
 _IMAGES = f"SELECT file.root_id, file.path, content.taken_at, {', '.join(_FACTS.values())} {_FILES}"
+
+
+# One range, which the index serves; of it also `a!` and `a-b` are, which sort between `a` and `a/`.
+AT_OR_BELOW = "file.path >= ? AND file.path < ? AND (file.path = ? OR file.path >= ?)"
 
 
 class Condition(NamedTuple):
@@ -148,8 +151,8 @@ def stream_vectors(
     wanted = [Condition("encoder_id = ?", (encoder.id,)), Condition(_LIVE)]
     if after_generation is not None:
         wanted.append(Condition("generation > ?", (after_generation,)))
-    if until_generation is not None:
-        wanted.append(Condition("generation <= ?", (until_generation,)))
+    if until_generation is not None:  # nearly all of them: by the index of generations they would be sorted
+        wanted.append(Condition("+generation <= ?", (until_generation,)))
     where, values = _all_of(wanted)
     question = f"SELECT content_id, vector FROM embedding WHERE {where} ORDER BY content_id"
     answer = connection.execute(question, values)
@@ -228,6 +231,12 @@ def existing_ids(connection: Connection, ids: Iterable[int]) -> set[int]:
     return _find_among(connection, "SELECT id FROM content WHERE id IN ({})", map(int, ids))
 
 
+def live_among(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Give those contents that a file has at present."""
+    question = "SELECT id FROM content WHERE id IN ({}) AND orphaned_at IS NULL"
+    return _find_among(connection, question, map(int, ids))
+
+
 def embedded_hashes(connection: Connection, encoder_id: int, hashes: Iterable[bytes]) -> set[bytes]:
     """Give those contents that have a vector of this encoder, orphans too."""
     question = f"SELECT sha256 FROM content WHERE sha256 IN ({{}}) AND {_HAS_VECTOR}"
@@ -242,8 +251,14 @@ def kept_hashes(connection: Connection, hashes: Iterable[bytes]) -> set[bytes]:
 
 def sizes_embedded(connection: Connection, encoder_id: int, sizes: Iterable[int]) -> set[int]:
     """Give those file sizes that some content with a vector of this encoder has."""
-    question = f"SELECT byte_size FROM content WHERE byte_size IN ({{}}) AND {_HAS_VECTOR}"
-    return _find_among(connection, question, sizes, encoder_id)
+    found: set[int] = set()
+    for portion in portions(list(set(sizes))):
+        # Asked by existence: uncompressed pictures of one camera all have one size.
+        asked = f"WITH asked(size) AS (VALUES {', '.join(['(?)'] * len(portion))}) SELECT size FROM asked"
+        some = f"SELECT 1 FROM content WHERE byte_size = asked.size AND {_HAS_VECTOR}"
+        rows = connection.execute(f"{asked} WHERE EXISTS ({some})", (*portion, encoder_id))
+        found.update(size for (size,) in rows)
+    return found
 
 
 def live_fingerprints(connection: Connection) -> Iterator[tuple[int, bytes | None, int | None]]:
@@ -274,14 +289,29 @@ def is_known(connection: Connection, root_id: int, path: str) -> bool:
     return connection.execute(f"SELECT 1 FROM file WHERE {where} LIMIT 1", values).fetchone() is not None
 
 
+def has_images(connection: Connection, folder: Path, library: Path) -> bool:
+    """Tell whether there is an image at or below a folder."""
+    where, values = _in_folder(folder, get_roots(connection, library))
+    question = f"SELECT 1 FROM file WHERE ({where}) AND file.content_id IS NOT NULL LIMIT 1"
+    return connection.execute(question, values).fetchone() is not None
+
+
+def get_folders(connection: Connection, library: Path) -> set[tuple[Path, str]]:
+    """Give the folders that files with an image lie in: the root, and the path below it."""
+    roots = get_roots(connection, library)
+    rows = connection.execute("SELECT root_id, path FROM file WHERE content_id IS NOT NULL")
+    found = {(root_id, path.rpartition("/")[0]) for root_id, path in rows}
+    return {(roots[root_id], decode_name(folder)) for root_id, folder in found}
+
+
 def find_images(
     connection: Connection, ids: Sequence[int], filters: Filters | None, library: Path
 ) -> dict[int, list[StoredImage]]:
     """Give all files of each content that pass the filters, in the order of their paths."""
     filters = filters or Filters()
     roots = get_roots(connection, library)
-    conditions = _filter_conditions(connection, filters, library)
-    found: dict[int, list[StoredImage]] = {int(id): [] for id in ids}
+    conditions = [_left_to_ids(each) for each in _filter_conditions(connection, filters, library)]
+    found: dict[int, list[StoredImage]] = {id: [] for id in _worth_asking(connection, ids, filters, library)}
     for portion in portions(list(found)):
         among = Condition(f"file.content_id IN ({blanks(portion)})", tuple(portion))
         where, values = _all_of([among, *conditions])
@@ -290,6 +320,20 @@ def find_images(
             found[image.content_id].append(image)
     excluded = filters.exclude_contents
     return {id: images for id, images in found.items() if images and images[0].content_hash not in excluded}
+
+
+def _worth_asking(
+    connection: Connection, ids: Sequence[int], filters: Filters, library: Path
+) -> Iterator[int]:
+    """Yield the ids that may pass the filters: of many ids a folder may hold few."""
+    allowed = filtered_ids(connection, filters, library) if len(ids) > _PARAMETERS_AT_ONCE else None
+    among = None if allowed is None else set(allowed.tolist())
+    yield from (int(id) for id in ids if among is None or int(id) in among)
+
+
+def _left_to_ids(condition: Condition) -> Condition:
+    """Keep SQLite from looking at all files of a folder for each portion of ids: a + hides the index."""
+    return Condition(condition.text.replace("file.root_id", "+file.root_id"), condition.values)
 
 
 def _stored_image(row: Sequence[Any], roots: dict[int, Path]) -> StoredImage:
@@ -357,32 +401,20 @@ def _at_or_below(root_id: int, path: str) -> Condition:
     """Hold for the files at or below a path of a root; "" is all of it."""
     if not path:
         return Condition("file.root_id = ?", (root_id,))
-    names = (path, *folder_range(path))
-    return Condition(
-        "file.root_id = ? AND (file.path = ? OR (file.path >= ? AND file.path < ?))",
-        (root_id, *(encode_name(name) for name in names)),
-    )
+    first, end = folder_range(path)
+    names = (path, end, path, first)
+    return Condition(f"file.root_id = ? AND {AT_OR_BELOW}", (root_id, *(encode_name(name) for name in names)))
 
 
 def _taken(moment: datetime, *, later: bool) -> Condition:
     # Cameras tell local time without a zone; a file's time is put beside it by this machine's zone.
-    nanoseconds = _nanoseconds(moment)
+    nanoseconds = nanoseconds_of(moment)
     written = moment.isoformat(" ", "microseconds")  # as the schema's DateTime
     if later:
         by_camera, by_file = "content.taken_at >= ?", "file.mtime_ns >= ?"
     else:
         by_camera, by_file = "content.taken_at <= ?", "file.mtime_ns <= ? + 999"
     return Condition(f"{by_camera} OR (content.taken_at IS NULL AND {by_file})", (written, nanoseconds))
-
-
-def _nanoseconds(moment: datetime) -> int:
-    """Give a moment of local time as file systems count, before 1970 too; held within SQLite's 64 bits."""
-    try:
-        offset = moment.astimezone().utcoffset()
-    except (OSError, OverflowError, ValueError):  # Windows knows no zone before 1970, nobody at the very ends
-        offset = moment.replace(year=1972).astimezone().utcoffset()  # a leap year
-    microseconds = (moment - _EPOCH - (offset or timedelta())) // timedelta(microseconds=1)
-    return max(-_MOST_NANOSECONDS, min(microseconds * 1000, _MOST_NANOSECONDS))
 
 
 def _cameras(connection: Connection, part: str) -> list[str]:
@@ -396,9 +428,14 @@ def count_rows(connection: Connection) -> dict[str, int]:
     kept = find_number(connection, "SELECT count(*) FROM content WHERE orphaned_at IS NOT NULL")
     return {
         "images": find_number(connection, "SELECT count(*) FROM content") - kept,
-        "files": find_number(connection, "SELECT count(*) FROM file WHERE content_id IS NOT NULL"),
+        "files": count_files(connection),
         "kept": kept,
     }
+
+
+def count_files(connection: Connection) -> int:
+    """Count the files that hold an image."""
+    return find_number(connection, "SELECT count(*) FROM file WHERE content_id IS NOT NULL")
 
 
 def skipped_reasons(connection: Connection) -> tuple[tuple[str, int], ...]:

@@ -13,12 +13,13 @@ from ..records import EncodedImage, EncoderCard, FoundFile, ImageFacts
 from . import schema
 from .catalog import get_generation, get_roots, ids_of, portions, preprocessing_text
 from .engines import driver_of
-from .names import folder_range, real_below, relative_to, stored_root
+from .folders import as_listed, folder_below
+from .names import folder_range, relative_to, stored_root
 from .pair_changes import put_features
 from .vectors import IndexFile
 
 content, embedding, file = schema.content, schema.embedding, schema.file
-dropped, setting = schema.dropped, schema.setting
+compared, dropped, setting = schema.compared, schema.dropped, schema.setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +88,36 @@ def put_default_encoder(connection: Connection, encoder_id: int) -> None:
     put_setting(connection, "default_encoder", str(encoder_id))
 
 
-def put_root(connection: Connection, path: Path, library: Path) -> Place:
+def put_root(connection: Connection, path: Path, library: Path, now: int) -> Place:
     """Find the place of a folder, or make it a root that takes over the roots below it.
 
-    Roots never overlap, so that no file is stored twice.
+    Roots never overlap, so that no file is stored twice: not under another name of its folder either.
     """
     roots = get_roots(driver_of(connection), library)
+    listed = as_listed(path)
     for id, root in roots.items():
-        below = real_below(path, root)
+        below = folder_below(listed, root)
         if below is not None:
             return Place(id, f"{below}/" if below else "")
     row = insert(schema.root).values(path=stored_root(path, library))
     made = int(connection.execute(row.returning(schema.root.c.id)).scalar_one())
     for id, root in roots.items():
-        below = real_below(root, path)
+        below = folder_below(as_listed(root), path)
         if below is not None:
-            _move_root(connection, id, made, f"{below}/")
+            _move_root(connection, id, made, f"{below}/", now)
     return Place(made, "")
 
 
-def _move_root(connection: Connection, inner: int, outer: int, prefix: str) -> None:
+def _move_root(connection: Connection, inner: int, outer: int, prefix: str, now: int) -> None:
     path = literal(prefix, schema.FilePath()) + file.c.path
-    connection.execute(update(file).where(file.c.root_id == inner).values(root_id=outer, path=path))
+    inside = file.c.root_id == inner
+    # An older program may have taken two names of one folder for two roots: what is there already stays.
+    connection.execute(update(file).prefix_with("OR IGNORE").where(inside).values(root_id=outer, path=path))
+    twice = select(file.c.content_id).where(inside, file.c.content_id.is_not(None)).distinct()
+    former = connection.execute(twice).scalars().all()
+    connection.execute(delete(file).where(inside))
+    if former:
+        orphan(connection, former, next_generation(connection), now)
     connection.execute(delete(schema.root).where(schema.root.c.id == inner))
 
 
@@ -117,9 +126,9 @@ def at_or_below(root_id: int, path: str) -> ColumnElement[bool]:
     if not path:
         return file.c.root_id == root_id
     first, end = folder_range(path)
-    return and_(
-        file.c.root_id == root_id, or_(file.c.path == path, and_(file.c.path >= first, file.c.path < end))
-    )
+    # One range, which the index serves, then what of it is meant: see the catalog's AT_OR_BELOW.
+    in_range = and_(file.c.path >= path, file.c.path < end)
+    return and_(file.c.root_id == root_id, in_range, or_(file.c.path == path, file.c.path >= first))
 
 
 def commit_entries(
@@ -293,6 +302,8 @@ def orphan(connection: Connection, ids: Iterable[int], generation: int, now: int
     for portion in portions(gone):
         drop_vectors(connection, portion, generation)
         connection.execute(update(content).where(content.c.id.in_(portion)).values(orphaned_at=now))
+        # Who comes back must be compared with what came meanwhile.
+        connection.execute(delete(compared).where(compared.c.content_id.in_(portion)))
     return gone
 
 

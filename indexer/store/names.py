@@ -25,7 +25,10 @@ def decode_name(stored: str) -> str:
     if MARK not in stored:
         return stored
     raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), stored.encode("utf-8"))
-    return os.fsdecode(raw)
+    try:
+        return os.fsdecode(raw)
+    except UnicodeDecodeError:  # on Windows, of a library from a system where names are bytes
+        return raw.decode("utf-8", "backslashreplace")
 
 
 def folder_range(folder: str) -> tuple[str, str]:

@@ -10,14 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Ids, Vectors
-from .catalog import as_vectors, count_vectors, dropped_since, find_vectors, get_generation, stream_vectors
+from .catalog import (
+    as_vectors,
+    count_changed,
+    count_vectors,
+    dropped_since,
+    find_vectors,
+    get_generation,
+    stream_vectors,
+)
 from .opening import connect_to_read
 from .records import Neighbour, StoredEncoder
 from .vectors import Base, IndexFile, IndexUnusable, MatrixBase, memory_index, open_index
 
 FAISS_FROM_IMAGES = 10_000  # below, reading the catalog takes 50 ms and importing FAISS 100
 _EXACT_UP_TO = 4096  # ids left by a filter: their vectors are read from the catalog
-_CATCH_UP_MAX = 20_000  # newer vectors held beside a base; with more of them a new base is made
+CATCH_UP_MAX = 20_000  # newer vectors held beside a base; with more of them a new base is made
 _ROUNDING = 2e-5  # float32 sums of 1,000 products in another order differ by less
 
 
@@ -144,13 +152,13 @@ class NearestVectors:
             return _Held(held.base, held.name, _nothing_since(encoder))
         if held.since.generation == generation:
             return held
+        if count_changed(connection, encoder.id, held.base.generation) > CATCH_UP_MAX:
+            base = self._from_catalog(connection, encoder, generation)
+            return _Held(base, held.name, _nothing_since(encoder))
         ids, vectors = _collected(
             list(stream_vectors(connection, encoder, after_generation=held.base.generation)), encoder
         )
         gone = dropped_since(connection, encoder.id, held.base.generation)
-        if len(ids) + len(gone) > _CATCH_UP_MAX:
-            base = self._from_catalog(connection, encoder, generation)
-            return _Held(base, held.name, _nothing_since(encoder))
         return _Held(held.base, held.name, _Since(generation, np.union1d(ids, gone), ids, vectors))
 
 

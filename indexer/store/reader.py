@@ -23,6 +23,7 @@ from .files import backups_folder, size_below, vectors_folder
 from .nearest import NearestVectors
 from .pairs import StoredPair
 from .records import Filters, LibraryStatus, Neighbour, StoredEncoder, StoredImage
+from .settling import settle_what_was_left
 from .vectors import IndexUnusable
 
 
@@ -49,6 +50,7 @@ class LibraryReader:
     def close(self) -> None:
         """Let go of the library."""
         self._connections.close()
+        settle_what_was_left(self.path)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -136,12 +138,30 @@ class LibraryReader:
         """Give all live contents' ids, in order, and their vectors."""
         with self.reading() as connection:
             dimension = encoder.card.dimension
-            ids = [np.empty(0, np.int64)]
-            vectors = [np.empty((0, dimension), np.float32)]
+            count = catalog.count_vectors(connection, encoder.id)
+            ids = np.empty(count, np.int64)
+            vectors = np.empty((count, dimension), np.float32)  # joined from parts they would be held twice
+            at = 0
             for some, codes in catalog.stream_vectors(connection, encoder):
-                ids.append(some)
-                vectors.append(catalog.as_vectors(codes, dimension))
-            return np.concatenate(ids), np.concatenate(vectors)
+                ids[at : at + len(some)] = some
+                vectors[at : at + len(some)] = catalog.as_vectors(codes, dimension)
+                at += len(some)
+            return ids, vectors
+
+    def count_files(self) -> int:
+        """Count the files that hold an image."""
+        with self.reading() as connection:
+            return catalog.count_files(connection)
+
+    def has_images(self, folder: Path) -> bool:
+        """Tell whether there is an image at or below a folder, as the catalog names it."""
+        with self.reading() as connection:
+            return catalog.has_images(connection, folder, self.path)
+
+    def folders(self) -> set[tuple[Path, str]]:
+        """Give the folders that files with an image lie in: the root, and the path below it."""
+        with self.reading() as connection:
+            return catalog.get_folders(connection, self.path)
 
     def vectors_of(self, encoder: StoredEncoder, content_ids: Sequence[int]) -> Vectors:
         """Give the vectors of contents in the order asked; raise KeyError for one that has none."""

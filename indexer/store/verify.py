@@ -2,9 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,63 +27,98 @@ from .writer import LibraryWriter
 _LENGTH_OFF_MAX = 0.01  # of one; float16 alone puts a unit vector off by less than a thousandth
 _HAS_FILE = "id IN (SELECT content_id FROM file WHERE content_id IS NOT NULL)"
 _FILES = """
-SELECT file.root_id, file.path, file.size, file.mtime_ns, content.sha256
-FROM file LEFT JOIN content ON content.id = file.content_id
+SELECT file.id, file.root_id, file.path, file.size, file.mtime_ns, content.sha256
+FROM file LEFT JOIN content ON content.id = file.content_id WHERE file.id > ? ORDER BY file.id LIMIT ?
 """
+_FILES_AT_ONCE = 1000
+_FILES_A_STEP = 50  # between two tellings how far it is
+
+Progress: TypeAlias = Callable[[int, int], None]  # how many files of how many have been looked at
 
 
-def verify(path: Path, repair: bool = False, *, deep: bool = False) -> VerifyReport:
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found of a library, its image files aside."""
+
+    findings: list[Finding]
+    readable: bool  # if not, nothing can be repaired, and what the catalog says of files is not looked at
+
+
+def verify(
+    path: Path, repair: bool = False, *, deep: bool = False, progress: Progress = lambda done, of: None
+) -> VerifyReport:
     """Check a library and, with `repair`, put right what can be made from the rest.
 
-    `deep` reads every image file again and compares its content hash. Raises CatalogDamaged when SQLite
-    cannot even open the catalog, and LibraryBusy when it is to be repaired while another process writes.
+    `deep` reads every image file again and compares its content hash; `progress` hears how many of how many
+    files have been looked at. Raises CatalogDamaged when SQLite cannot even open the catalog, and
+    LibraryBusy when it is to be repaired while another process writes.
     """
+    return _report(path, _check(path, repair=repair), deep, progress)
+
+
+def verify_and_repair(
+    path: Path, *, deep: bool = False, progress: Progress = lambda done, of: None
+) -> VerifyReport:
+    """Check a library, and repair it if that can help: only then must it be writable and free."""
+    checked = _check(path, repair=False)
+    if checked.readable and not all(finding.harmless for finding in checked.findings):
+        checked = _check(path, repair=True)
+    return _report(path, checked, deep, progress)
+
+
+def _check(path: Path, *, repair: bool) -> _Checked:
+    """Check, and repair, all but the image files."""
     leftovers = left_behind(path)
+    findings = [
+        Finding(f"{rest.name}: half-written, by a crash or a run at work", repair, harmless=not repair)
+        for rest in leftovers
+    ]
     opened = open_for_writing(path, create=False) if repair else open_library(path)
     with opened as library:
-        writer = library if isinstance(library, LibraryWriter) else None
-        findings = [
-            Finding(f"{rest.name}: half-written, by a crash or a run at work", repair, harmless=not repair)
-            for rest in leftovers
-        ]
-        return _report(library, findings + list(_all_findings(library, writer, deep)))
-
-
-def verify_and_repair(path: Path, *, deep: bool = False) -> VerifyReport:
-    """Check a library, and repair it if there is need: only then must it be writable and free."""
-    report = verify(path, deep=deep)
-    return report if report.sound else verify(path, repair=True, deep=deep)
-
-
-def _all_findings(library: LibraryReader, writer: LibraryWriter | None, deep: bool) -> Iterator[Finding]:
-    try:
         damage = list(_check_pages(library))
-        yield from damage
         if damage:
-            return
-        yield from _check_links(library, writer)
-        for encoder in library.encoders():
-            yield from _check_vectors(library, writer, encoder)
-            yield from _check_index_file(library, writer, encoder)
-        yield from _check_stray_files(library, writer)
-        yield from _check_images(library, deep)
-    except CatalogDamaged as problem:
-        yield Finding(str(problem), repaired=False)
+            return _Checked([*findings, *damage], readable=False)
+        writer = library if isinstance(library, LibraryWriter) else None
+        try:
+            for finding in _check_derived(library, writer):
+                findings.append(finding)  # one by one: what is found before a failure counts
+        except CatalogDamaged as problem:
+            findings.append(Finding(str(problem), repaired=False))
+    return _Checked(findings, readable=True)
 
 
-def _report(library: LibraryReader, findings: list[Finding]) -> VerifyReport:
-    try:
-        status = library.status()
-    except CatalogDamaged:
-        return VerifyReport(library.path, 0, 0, 0, tuple(findings))
+def _check_derived(library: LibraryReader, writer: LibraryWriter | None) -> Iterator[Finding]:
+    yield from _check_links(library, writer)
+    for encoder in library.encoders():
+        yield from _check_vectors(library, writer, encoder)
+        yield from _check_index_file(library, writer, encoder)
+    yield from _check_stray_files(library, writer)
+
+
+def _report(path: Path, checked: _Checked, deep: bool, progress: Progress) -> VerifyReport:
+    """Look at the image files, as a reader: those of a large library take hours."""
+    findings = checked.findings
+    with open_library(path) as library:
+        try:
+            if checked.readable:
+                findings = [*findings, *_check_images(library, deep, progress)]
+            status = library.status()
+        except CatalogDamaged as problem:
+            if checked.readable:
+                findings = [*findings, Finding(str(problem), repaired=False)]
+            return VerifyReport(library.path, 0, 0, 0, tuple(findings))
     vectors = sum(encoder.images for encoder in status.encoders)
     return VerifyReport(library.path, status.images, status.files, vectors, tuple(findings))
 
 
 def _check_pages(library: LibraryReader) -> Iterator[Finding]:
-    with library.reading() as connection:
-        told = [line for (line,) in connection.execute("PRAGMA integrity_check(5)")]
-        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    try:
+        with library.reading() as connection:
+            told = [line for (line,) in connection.execute("PRAGMA integrity_check(5)")]
+            broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    except CatalogDamaged as problem:
+        yield Finding(str(problem), repaired=False)
+        return
     for line in told:
         if line != "ok":
             first = str(line).splitlines()[-1]
@@ -206,16 +243,19 @@ def _check_stray_files(library: LibraryReader, writer: LibraryWriter | None) -> 
         yield Finding(f"{path.name}: belongs to no generation in use", writer is not None, writer is None)
 
 
-def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
+def _check_images(library: LibraryReader, deep: bool, progress: Progress) -> Iterator[Finding]:
     """Compare the catalog's files with the disk; what differs is for `index` to put right."""
     counts: Counter[str] = Counter()
     with library.reading() as connection:
         roots = catalog.get_roots(connection, library.path)
-        absent = {id for id, root in roots.items() if not root.is_dir()}
-        for root_id, path, size, mtime_ns, sha in connection.execute(_FILES):
-            if root_id not in absent:
-                place = roots[root_id] / decode_name(path)
-                counts[_state(place, size, mtime_ns, sha if deep else None)] += 1
+        files = catalog.find_number(connection, "SELECT count(*) FROM file")
+    absent = {id for id, root in roots.items() if not root.is_dir()}
+    for done, (root_id, path, size, mtime_ns, sha) in enumerate(_files(library), start=1):
+        if root_id in roots and root_id not in absent:
+            place = roots[root_id] / decode_name(path)
+            counts[_state(place, size, mtime_ns, sha if deep else None)] += 1
+        if done % _FILES_A_STEP == 0 or done == files:
+            progress(done, max(done, files))
     for id in sorted(absent):
         yield Finding(f"{roots[id]}: is not there; is its drive mounted?", repaired=False, harmless=True)
     for state in ("gone", "changed"):
@@ -225,6 +265,16 @@ def _check_images(library: LibraryReader, deep: bool) -> Iterator[Finding]:
     if counts["rotten"]:
         what = f"{counts['rotten']} files have other bytes at the same size and time: damaged on disk?"
         yield Finding(what, repaired=False)
+
+
+def _files(library: LibraryReader) -> Iterator[tuple[int, str, int, int, bytes | None]]:
+    """Yield root, path, size, time and hash of each file, in portions: one long reading holds up a writer."""
+    rows: list[tuple[Any, ...]] = [(0,)]
+    while rows:
+        with library.reading() as connection:
+            rows = connection.execute(_FILES, (rows[-1][0], _FILES_AT_ONCE)).fetchall()
+        for _, root_id, path, size, mtime_ns, sha in rows:
+            yield root_id, path, size, mtime_ns, sha
 
 
 def _state(path: Path, size: int, mtime_ns: int, sha: bytes | None) -> str:

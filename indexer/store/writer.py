@@ -3,14 +3,16 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, update
 
+from ..errors import DiskFull, LibraryReadOnly
 from ..features import Features
 from ..patch_grids import PackedGrid
 from ..records import EncodedImage, EncoderCard, FoundFile, Skipped
@@ -20,15 +22,17 @@ from .engines import driver_of, run_pragma
 from .failures import explained
 from .files import backups_folder, vectors_folder
 from .lock import WriterLock
-from .nearest import recorded_file
-from .opening import BUSY_SECONDS
+from .nearest import CATCH_UP_MAX, recorded_file
 from .pairs import StoredPair
 from .reader import LibraryReader
 from .records import Changeover, Known, ScanOutcome, StoredEncoder
 from .scans import Scan
+from .settling import empty_log, settle
 from .vectors import IndexFile, IndexUnusable, check_file, index_name, remove_superseded, write_index
 
 _PUBLISH_EACH_TIME_BELOW = 50_000  # images; larger files are left to be caught up on until 1 % has changed
+_PUBLISH_AFTER = CATCH_UP_MAX // 2  # or so many images, whatever the size: no search shall read all vectors
+_PUBLISH_WITHIN_A_RUN = 4  # once a fourth has come: a long run writes five times its last file in all
 HIDDEN_AT_MOST_ONE_IN = 20  # images that searches lose when another encoder answers them
 
 
@@ -41,13 +45,18 @@ class LibraryWriter(LibraryReader):
         self._lock = lock
         self._folders: list[Path] = []  # a folder's handle is its position
         self._places: dict[Path, Place] = {}
+        self._forgetting = False
+        self._copies_tell = False  # FAISS files and backups still have what the catalog has forgotten
+        self._came: Counter[int] = Counter()  # images since it was last asked whether to publish
         with self._writing() as connection:
             self._scan = Scan(connection, (), self._places)
 
     def close(self) -> None:
         """Let go of the library and let the next writer in."""
         try:
-            super().close()
+            self._connections.close()
+            if not self._connection.closed:
+                settle(self.path, driver_of(self._connection))
             self._connection.close()
             self._connection.engine.dispose()
         finally:
@@ -105,9 +114,10 @@ class LibraryWriter(LibraryReader):
         that no file is stored twice.
         """
         with self._writing() as connection:
-            changes.put_root(connection, root, self.path)
+            now = int(time.time())
+            changes.put_root(connection, root, self.path, now)
             for folder in (*self._folders, root):
-                self._places[folder] = changes.put_root(connection, folder, self.path)
+                self._places[folder] = changes.put_root(connection, folder, self.path, now)
         if root not in self._folders:
             self._folders.append(root)
         return self._folders.index(root)
@@ -151,7 +161,8 @@ class LibraryWriter(LibraryReader):
         with self._writing() as connection:
             change = changes.commit_entries(connection, encoder.id, entries, encoded, int(time.time()))
             self._scan.note_commit(connection, ((entry.root_id, entry.path) for entry in entries), change)
-            return len(change.linked)
+        self._publish_within_a_run(encoder, len(linked) + len(encoded))
+        return len(change.linked)
 
     def _entry(
         self, found: FoundFile, sha: bytes | None, *, linked: bool = False, skip_reason: str | None = None
@@ -193,7 +204,21 @@ class LibraryWriter(LibraryReader):
         changed = catalog.count_changed(driver_of(self._connection), encoder.id, recorded.generation)
         if recorded.images < _PUBLISH_EACH_TIME_BELOW:
             return changed > 0
-        return changed > recorded.images // 100
+        return changed > min(recorded.images // 100, _PUBLISH_AFTER)
+
+    def _publish_within_a_run(self, encoder: StoredEncoder, images: int) -> None:
+        """Publish when so much has come that each search would read all vectors until the run ends."""
+        self._came[encoder.id] += images
+        if self._came[encoder.id] <= _PUBLISH_AFTER:
+            return
+        self._came[encoder.id] = 0
+        with self.reading() as connection:
+            recorded = recorded_file(connection, encoder.id)
+            generation, written = (recorded.generation, recorded.images) if recorded else (-1, 0)
+            changed = catalog.count_changed(connection, encoder.id, generation)
+        if changed > max(_PUBLISH_AFTER, written // _PUBLISH_WITHIN_A_RUN):
+            with suppress(DiskFull, LibraryReadOnly):  # the vectors are stored; the run's end tells of it
+                self.publish(encoder, always=True)
 
     def _write_index(self, encoder: StoredEncoder) -> IndexFile:
         connection = driver_of(self._connection)
@@ -271,19 +296,32 @@ class LibraryWriter(LibraryReader):
         Contents that no other file has go with their vectors, out of the catalog's pages, the FAISS files and
         the backups. The files themselves stay, and the next `index` finds them again.
         """
-        with self._leaving_no_byte() as connection:
+        with self.forgetting(), self._leaving_no_byte() as connection:
             count = changes.forget_files(connection, path, self.path, int(time.time()))
-        if count:
-            self._forget_copies()
+            self._copies_tell |= count > 0
         return count
 
     def forget_removed(self) -> int:
         """Delete all that is kept of contents without a file, as thoroughly as `forget`; count them."""
-        with self._leaving_no_byte() as connection:
+        with self.forgetting(), self._leaving_no_byte() as connection:
             count = changes.expire(connection)
-        if count:
-            self._forget_copies()
+            self._copies_tell |= count > 0
         return count
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Have the FAISS files written anew and the backups removed once, after all that a block forgets."""
+        if self._forgetting:
+            yield
+            return
+        self._forgetting = True
+        try:
+            yield
+        finally:  # what was forgotten until a failure shall not stay in the copies either
+            self._forgetting = False
+            if self._copies_tell:
+                self._forget_copies()
+                self._copies_tell = False
 
     @contextmanager
     def _leaving_no_byte(self) -> Iterator[Connection]:
@@ -298,9 +336,7 @@ class LibraryWriter(LibraryReader):
             self.publish(encoder, always=True)
         shutil.rmtree(backups_folder(self.path), ignore_errors=True)
         with explained(self.path):
-            run_pragma(self._connection, "busy_timeout = 500")  # milliseconds; a reader may stay for hours
-            run_pragma(self._connection, "wal_checkpoint(TRUNCATE)")
-            run_pragma(self._connection, f"busy_timeout = {int(BUSY_SECONDS * 1000)}")
+            empty_log(driver_of(self._connection))
 
     def expire_history(self, days: int) -> int:
         """Delete contents that have been without a file for longer than some days; count them."""

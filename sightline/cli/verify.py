@@ -28,8 +28,11 @@ def command(ctx: click.Context, check: bool, deep: bool, library: Path | None) -
     from indexer.store.verify import verify, verify_and_repair
 
     from ..names import printable
+    from .finding import progress
 
-    report = verify(place, deep=deep) if check else verify_and_repair(place, deep=deep)
+    with progress() as update:
+        checked = verify if check else verify_and_repair
+        report = checked(place, deep=deep, progress=lambda done, of: update("looking at files", done, of))
     for line in report.lines():
         click.echo(printable(line))
     if not report.sound:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.paths import identity_of
 from indexer.store.library import open_for_writing, open_library
 from search.places import has_images, place_of
 
@@ -44,6 +45,20 @@ def test_a_link_to_a_file_is_not_that_file(photos: Path) -> None:
     (photos / "3/3.jpg").touch()
     (photos / "link.jpg").symlink_to("3/3.jpg")
     assert place(photos, photos / "link.jpg") == photos / "link.jpg"
+
+
+def test_a_folder_by_another_name_that_the_disk_has_for_it_is_found(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of one that is mounted twice, or on a disk that does not tell capitals from small letters."""
+    other = photos.parent / "mounted"
+    (other / "3").mkdir(parents=True)
+
+    def identity(path: Path) -> tuple[int, int] | None:
+        return identity_of(photos / path.relative_to(other) if path.is_relative_to(other) else path)
+
+    monkeypatch.setattr("indexer.store.folders.identity_of", identity)
+    assert place(photos, other / "3") == photos / "3"
 
 
 def test_a_folder_without_pictures_keeps_its_name(photos: Path) -> None:

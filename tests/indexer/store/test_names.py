@@ -29,6 +29,12 @@ def test_two_names_never_share_a_stored_name() -> None:
     assert len({encode_name(name) for name in (odd, "\ufffde9", "\ufffd", "e9")}) == 4
 
 
+def test_a_name_that_this_system_cannot_have_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = encode_name(os.fsdecode(b"caf\xe9.jpg"))
+    monkeypatch.setattr(os, "fsdecode", lambda raw: raw.decode("utf-8", "surrogatepass"))  # as on Windows
+    assert decode_name(stored) == "caf\\xe9.jpg"
+
+
 @pytest.mark.parametrize("other", ["a0", "a-b/x", "a%", "A/x", "a", "ab/x", "a\x7f/x"])
 def test_the_range_of_a_folder_holds_nothing_else(other: str) -> None:
     first, end = folder_range("a")

@@ -149,6 +149,23 @@ def test_what_came_and_went_since_the_file_is_caught_up(photos: Path, faiss_from
         assert reader.warnings == ()
 
 
+def test_more_than_can_be_caught_up_on_is_not_read_twice(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.store.nearest.CATCH_UP_MAX", 5)
+    asked: list[str] = []
+    with open_library(library, faiss_from=BY_FAISS) as reader:
+        encoder = reader.default_encoder()
+        with open_for_writing(library, create=False) as writer:
+            writer.commit(encoder, [], [encode(make_file(photos, f"new{i}.jpg")) for i in range(6)], [])
+        with reader.snapshot(), reader.reading() as connection:
+            connection.set_trace_callback(asked.append)
+            near = reader.nearest(encoder, make_query(), k=100)[0]
+            connection.set_trace_callback(None)
+        assert near == by_numpy(reader, encoder, make_query()[0], 100)
+    assert sum("SELECT content_id, vector" in question and "ORDER BY" in question for question in asked) == 1
+
+
 @both
 def test_two_encoders_keep_apart(photos: Path, faiss_from: int) -> None:
     library = make_library(photos, 50)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from indexer.store.library import open_for_writing, open_library
-from indexer.store.vectors import index_name, write_index
+from indexer.store.vectors import index_name, read_through_python, write_index
 
-from .making import DIMENSION, by_numpy, encode, make_file, make_library, make_query
+from .making import DIMENSION, by_numpy, encode, make_card, make_file, make_library, make_query
 
 
 def index_file(library: Path) -> Path:
@@ -46,6 +46,19 @@ def test_our_file_is_byte_for_byte_what_faiss_writes(tmp_path: Path, images: int
 def test_the_published_file_is_used_and_agrees(library: Path) -> None:
     assert index_file(library).name == index_name(1, 1)
     assert check_against_numpy(library) == ()
+
+
+def test_a_file_that_faiss_cannot_open_by_its_name_is_read_by_python(library: Path) -> None:
+    path = index_file(library)
+    ours, theirs = read_through_python(path), faiss.read_index(str(path))
+    assert faiss.serialize_index(ours).tobytes() == faiss.serialize_index(theirs).tobytes()
+
+
+@pytest.mark.parametrize("length", [0, 50, 1000])
+def test_a_torn_file_that_python_reads_is_refused_as_by_faiss(library: Path, length: int) -> None:
+    os.truncate(index_file(library), length)
+    with pytest.raises(RuntimeError):
+        read_through_python(index_file(library))
 
 
 @pytest.mark.parametrize("length", [0, 3, 50, 126, 1000, -1])
@@ -135,6 +148,42 @@ def test_a_large_file_is_written_anew_only_after_one_percent(
             writer.publish(encoder)
     assert index_file(library) != before
     assert check_against_numpy(library) == ()
+
+
+def test_the_file_of_a_very_large_library_is_written_anew_before_searches_do_without_it(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """400 images count as so large here that 1 % is more than the bar: two changes are let be."""
+    monkeypatch.setattr("indexer.store.writer._PUBLISH_EACH_TIME_BELOW", 60)
+    with open_for_writing(library, create=False) as writer:
+        encoder = writer.default_encoder()
+        writer.commit(encoder, [], [encode(make_file(photos, f"more/{i}.jpg")) for i in range(340)], [])
+        writer.publish(encoder)
+        monkeypatch.setattr("indexer.store.writer._PUBLISH_AFTER", 2)
+        before = index_file(library)
+        writer.commit(encoder, [], [encode(make_file(photos, f"new{i}.jpg")) for i in range(2)], [])
+        writer.publish(encoder)
+        assert index_file(library) == before
+        writer.commit(encoder, [], [encode(make_file(photos, "third.jpg"))], [])
+        writer.publish(encoder)
+    assert index_file(library) != before
+
+
+def test_a_long_run_publishes_as_it_goes_and_writes_a_few_times_its_last_file(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.store.writer._PUBLISH_AFTER", 10)
+    written: dict[str, int] = {}
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        for batch in range(100):
+            files = [make_file(photos, f"{batch}/{i}.jpg") for i in range(5)]
+            writer.commit(encoder, [], [encode(file) for file in files], [])
+            files_now = (photos / ".sightline" / "vectors").glob("*.faiss")
+            written |= {path.name: path.stat().st_size for path in files_now}
+    assert len(written) > 5
+    assert sum(written.values()) < 6 * max(written.values())
+    assert check_against_numpy(photos / ".sightline") == ()
 
 
 def test_publishing_replaces_the_superseded_file(library: Path, photos: Path) -> None:

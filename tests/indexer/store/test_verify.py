@@ -10,7 +10,7 @@ from indexer.errors import CatalogDamaged, LibraryBusy
 from indexer.records import FoundFile
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
-from indexer.store.verify import verify
+from indexer.store.verify import verify, verify_and_repair
 
 from .making import by_numpy, make_card, make_file, make_query, scan
 
@@ -120,6 +120,12 @@ def test_a_vector_that_cannot_be_right_is_removed_and_made_again(library: Path, 
     check(library, 20)
 
 
+def test_a_vector_that_cannot_even_be_compared_is_repaired(library: Path) -> None:
+    change(library, "UPDATE embedding SET vector = ? WHERE content_id = 7", b"short")
+    assert verify_and_repair(library).sound
+    check(library, 19)
+
+
 def test_a_catalog_with_other_vectors_than_the_file_is_told(library: Path) -> None:
     change(library, "UPDATE embedding SET vector = (SELECT vector FROM embedding WHERE content_id = 8)")
     assert findings(library) == ["problem: 1-1.faiss: its vectors are not those of the catalog"]
@@ -166,6 +172,40 @@ def test_bytes_that_rotted_in_an_image_are_found_by_reading_it(library: Path, ph
     assert findings(library) == ["everything agrees"]
     [line] = findings(library, deep=True)
     assert line.startswith("problem: 1 files have other bytes")
+
+
+def rot(path: Path) -> None:
+    """Change a byte of a file and nothing else about it."""
+    told, raw = path.stat(), path.read_bytes()
+    path.write_bytes(raw[:1] + b"0" + raw[2:])
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
+def test_an_image_that_rotted_is_no_reason_to_open_the_library_for_repair(
+    library: Path, photos: Path
+) -> None:
+    rot(photos / "1.jpg")
+    with open_for_writing(library, create=False):
+        report = verify_and_repair(library, deep=True)
+    assert not report.sound
+
+
+def test_images_are_read_once_although_something_is_repaired(library: Path, photos: Path) -> None:
+    rot(photos / "1.jpg")
+    (library / "vectors" / "1-1.faiss").unlink()
+    heard: list[tuple[int, int]] = []
+    report = verify_and_repair(library, deep=True, progress=lambda done, of: heard.append((done, of)))
+    assert heard == [(20, 20)]
+    assert [line.split(":")[0] for line in report.lines()[1:]] == ["repaired", "problem"]
+
+
+def test_a_writer_may_come_while_images_are_read(library: Path) -> None:
+    def write(done: int, of: int) -> None:
+        with open_for_writing(library, create=False) as writer:
+            writer.record_run({"files": done})
+
+    (library / "vectors" / "1-1.faiss").unlink()
+    assert verify_and_repair(library, deep=True, progress=write).sound
 
 
 def test_a_drive_that_is_away_is_told_once(library: Path, photos: Path, tmp_path: Path) -> None:
