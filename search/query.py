@@ -6,7 +6,8 @@ How words on a command line are read:
     "a dog" "a red ball"        a quoted argument of several words is a part of its own
     dog + ball                  a lone + ends a phrase
     2:sunset                    a number and a colon weigh the part that follows (one argument)
-    ./cat.jpg  photos/cat.jpg   a part that is a file, or begins with / ./ ../ or ~, is an example image
+    ./cat.jpg  photos/cat.jpg   a part that is a file, or begins with / ./ ../ ~ or file://, is an example
+                                image
 """
 
 import itertools
@@ -15,10 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from indexer.errors import QueryInvalid, UsageError
+from indexer.errors import ExampleMissing, QueryInvalid, UsageError
 from indexer.paths import home_expanded
+from indexer.typed_paths import FILE_ADDRESS, from_address, rejoined, rejoined_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 _WEIGHT = re.compile(r"(?P<weight>\d+(?:\.\d*)?|\.\d+):(?P<rest>(?!\d).*)", re.DOTALL | re.ASCII)
 WEIGHT_MAX = 1000.0
 _PATH_STARTS = ("/", "./", "../", "~/", ".\\", "..\\")
-_URL_STARTS = ("http://", "https://", "file://", "data:")
+_URL_STARTS = ("http://", "https://", "data:")
 _IMAGE_SUFFIXES = (
     ".jpg",
     ".jpeg",
@@ -107,8 +110,21 @@ def parse_query(
     words: Sequence[str], *, without: Sequence[str] = (), like: Sequence[str | Path] = ()
 ) -> Query:
     """Read the words of a command line as a query; raises QueryInvalid with a sentence for the user."""
-    negative = [_negative(_part(argument)) for argument in without]
-    return _query([*_parts(words), *_examples(like), *negative])
+    try:
+        negative = [_negative(_part(argument)) for argument in without]
+        return _query([*_parts(words), *_examples(like), *negative])
+    except ExampleMissing as error:
+        raise _unsplit(error, words, [*map(str, like), *without]) from None
+
+
+def _unsplit(error: ExampleMissing, words: Sequence[str], values: Sequence[str]) -> ExampleMissing:
+    """Name the file that was meant if the shell has split its name at the blanks; values: of options."""
+    bare = [_split_weight(word)[1] for word in words]
+    at = next((place for place, word in enumerate(bare) if Path(word) == error.path), None)
+    if at is None:
+        return ExampleMissing(error.path, meant=rejoined_value(str(error.path), bare))
+    names = (rejoined(bare, at), *(rejoined_value(each, bare) for each in values))
+    return ExampleMissing(error.path, among_words=True, meant=next(filter(None, names), None))
 
 
 def make_query(
@@ -159,7 +175,14 @@ def _part(argument: str) -> QueryPart:
         raise QueryInvalid(f"{rest}: addresses are not fetched; save the image and give its file")
     if not _looks_like_file(rest):
         return _text_part(argument)
-    return _example(Path(rest), _checked(weight, argument))
+    return _example(_file_of(rest), _checked(weight, argument))
+
+
+def _file_of(typed: str) -> Path:
+    try:
+        return from_address(typed) if typed.startswith(FILE_ADDRESS) else Path(typed)
+    except UsageError as error:
+        raise QueryInvalid(str(error)) from error
 
 
 def _text_part(argument: str) -> QueryPart:
@@ -194,7 +217,7 @@ def _examples(files: Sequence[str | Path]) -> Iterator[QueryPart]:
 
 def _looks_like_file(word: str) -> bool:
     """Tell a file from a word: a file called `dog` is reached as ./dog."""
-    if word.startswith((*_PATH_STARTS, *_URL_STARTS)):
+    if word.startswith((*_PATH_STARTS, *_URL_STARTS, FILE_ADDRESS)):
         return True
     path = Path(word)
     if path.suffix.lower() in _IMAGE_SUFFIXES:
@@ -211,9 +234,10 @@ def _example(path: Path, weight: float) -> QueryPart:
     except UsageError as error:
         raise QueryInvalid(str(error)) from error
     if full.is_dir():
-        raise QueryInvalid(f"{path}: a folder, not an image; keep to a folder with --in {path}")
+        inside = f"--in {quote(str(path))}"
+        raise QueryInvalid(f"{path}: a folder, not an image; keep to a folder with {inside}")
     if not full.is_file():
-        raise QueryInvalid(f"{path}: no such file; check the spelling (words that name no file need no path)")
+        raise ExampleMissing(path)
     return QueryPart(weight, path=full)
 
 

@@ -138,15 +138,12 @@ def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | 
     Raises EncoderUnknown, WeightsUnavailable, EncoderError, and UsageError for what is no name, no device or
     no batch size.
     """
-    from indexer.encoders.loading import choose_auto
     from indexer.encoders.loading import load_encoder as load
 
     from . import choices
 
     name, device = choices.text("name", name), choices.text("device", device)
     batch_size = choices.optional(choices.count, "batch_size", batch_size)
-    if name == "auto":
-        name = choose_auto(lambda line: None)
     return load(name, device=device, batch_size=batch_size)
 
 

@@ -19,9 +19,7 @@ from indexer.store.library import open_for_writing, open_library
 from indexer.store.reader import LibraryReader
 from indexer.store.records import LibraryStatus, StoredImage, VerifyReport
 from search.encoding import load_for_query
-from search.engine import choose_encoder, search
-from search.parts import by_parts as order_by_parts
-from search.parts import images_ahead
+from search.engine import choose_encoder
 from search.places import place_of
 from search.query import Query, advising_a_smaller_copy, make_query
 from search.regions import Highlighter, load_highlighter
@@ -32,6 +30,7 @@ from . import choices
 from .choices import make_filters
 from .places import as_library, is_library
 from .regions_indexing import fill_regions
+from .searching import find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +81,7 @@ class Library:
         batch_size: int | None = None,
         workers: int | None = None,
         exclude: str | Sequence[str] = (),
+        no_exclude: bool = False,
         include_hidden: bool = False,
         max_megapixels: float | None = None,
         retry_skipped: bool = False,
@@ -96,7 +96,8 @@ class Library:
         regions: store patch vectors too, so that hits are highlighted without reading them; None: as it was
         said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it
         cleanly.
-        exclude: a glob of paths to leave out, or several. What was committed before an error stays. Raises
+        exclude: a glob of paths to leave out, or several, which the library remembers; no_exclude: take in
+        again what they left out. What was committed before an error stays. Raises
         FolderMissing, UsageError for what no such choice can be, EncoderUnknown, LibraryBusy,
         LibraryReadOnly, EncoderError, DiskFull.
         """
@@ -110,6 +111,7 @@ class Library:
                 batch_size=choices.optional(choices.count, "batch_size", batch_size),
                 workers=choices.optional(choices.count, "workers", workers),
                 exclude=choices.texts("exclude", exclude),
+                no_exclude=no_exclude,
                 include_hidden=include_hidden,
                 max_megapixels=choices.optional(choices.above_zero, "max_megapixels", max_megapixels),
                 retry_skipped=retry_skipped,
@@ -170,17 +172,17 @@ class Library:
             min_score = choices.optional(choices.finite, "min_score", min_score)
             min_relevance = choices.optional(choices.finite, "min_relevance", min_relevance)
             model = choices.optional(choices.text, "model", model)
-        answer = search(
+        return find(
             self._opened(),
             parts,
             filters=filters,
-            limit=images_ahead(limit) if by_parts else limit,
+            limit=limit,
             min_score=min_score,
             min_relevance=min_relevance,
             model=model,
+            by_parts=by_parts,
             load=self._encoder_for,
         )
-        return order_by_parts(answer, self.path, limit=limit) if by_parts else answer
 
     def embeddings(self, *, model: str | None = None) -> tuple[Ids, Vectors]:
         """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`.

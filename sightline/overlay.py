@@ -213,7 +213,7 @@ def _heat_legend(regions: Regions, model: str, width: int, scale: _Scale) -> Ima
     _write_text(draw, regions, 0, scale.line // 2, scale.line // 4, width, scale)
     top = scale.line + scale.line // 2
     font = font_for(scale.font)
-    zero, one = "0 not here", f"1 far above chance · {printable(model)}"
+    zero, one = "0 not found", f"1 far above chance · {printable(model)}"
     left = scale.line // 2 + int(draw.textlength(zero, font=font)) + scale.font
     bar = max(20, min(width // 3, 12 * scale.font))
     legend.paste(_heat_bar(bar, scale.font), (left, top + 2))
@@ -232,7 +232,7 @@ def _heat_bar(width: int, height: int) -> Image.Image:
 
 
 def _segmentation_legend(regions: Regions, model: str, width: int, scale: _Scale) -> Image.Image:
-    """Name the colours, one line a text; those that are not in the picture are said to be so."""
+    """Name the colours, one line a text; those that were not found are said to be so."""
     lines = len(regions.texts) + 1
     legend = Image.new("RGB", (width, lines * scale.line + scale.line // 2), PAPER)
     draw = ImageDraw.Draw(legend)
@@ -264,7 +264,7 @@ def _write_text(
 def _remark(regions: Regions, text: int) -> str:
     """Say why a text has no place in the picture; nothing when it has one."""
     if not regions.present[text]:
-        return ", not in this picture"
+        return ", not found"
     return ", nearer to another text everywhere" if regions.is_outdone(text) else ""
 
 

@@ -1,12 +1,19 @@
 """Places: which library a command or a caller means."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from shlex import quote
 
-from indexer.errors import FolderMissing, LibraryMissing, UsageError
+from indexer.errors import FolderMissing, LibraryMissing, SightlineError, UsageError
+from indexer.paths import home_expanded, identity_of
 from indexer.store.files import LIBRARY_NAME, catalog_file, find_library
+from indexer.store.names import absolute, real, relative_to
+from indexer.typed_paths import rejoined
 
 VARIABLE = "SIGHTLINE_LIBRARY"
+BELOW_MAX = 3  # libraries that are named in a message
 
 
 def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path | None = None) -> Path:
@@ -17,15 +24,37 @@ def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path 
     """
     named = option or _from_environment(environ)
     if named is not None:
-        folder = as_library(named)
-        if not is_library(folder):
-            raise LibraryMissing(named)
-        return folder
+        return _named_library(named, "--library" if option else VARIABLE)
     start = here or current_folder(environ)
     found = find_library(start)
     if found is None:
-        raise LibraryMissing(start)
+        raise LibraryMissing(start, searched=True, below=_libraries_below(start))
     return found
+
+
+def _named_library(named: Path, by: str) -> Path:
+    """Give the library at a place that was named; above it none is taken, but told of."""
+    folder = as_library(named)
+    if not is_library(folder):
+        place = normal(home_expanded(named))
+        above = find_library(place)
+        raise LibraryMissing(place, named_by=by, above=above.parent if above else None)
+    return folder
+
+
+def _libraries_below(folder: Path) -> tuple[Path, ...]:
+    """Name the folders just below one that have a library, so that it is not made once more above them."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError:
+        return ()
+    found = (Path(name) for name in names if _has_library(folder / name))
+    return tuple(islice(found, BELOW_MAX))
+
+
+def _has_library(folder: Path) -> bool:
+    return os.path.isfile(catalog_file(folder / LIBRARY_NAME))  # noqa: PTH113  (no error, whatever is there)
 
 
 def current_folder(environ: Mapping[str, str]) -> Path:
@@ -37,24 +66,38 @@ def current_folder(environ: Mapping[str, str]) -> Path:
 
 
 def library_to_write(
-    option: Path | None, environ: Mapping[str, str], here: Path, folders: Sequence[Path]
+    option: Path | None,
+    environ: Mapping[str, str],
+    here: Path,
+    folders: Sequence[Path],
+    *,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Give the library folder that an indexing run of `folders` belongs to; it may not exist yet."""
-    for folder in folders:
+    """Give the library folder that an indexing run of `folders` belongs to; it may not exist yet.
+
+    The one that is named; else the one at or above the folders; else the one at or above `here`, for a
+    folder that it covers already and for several folders; else a new one in the folder. notify is told when
+    a new one would lie near another, which may have been meant.
+    """
+    for number, folder in enumerate(folders):
         if not folder.is_dir():
-            raise FolderMissing(folder)
-    folders = [folder.absolute() for folder in folders]
+            raise FolderMissing(folder, rejoined(list(map(str, folders)), number))
     named = option or _from_environment(environ)
-    if named is not None:
-        return as_library(named)
+    library = as_library(named) if named else _unnamed(environ, here, list(map(normal, folders)))
+    if not is_library(library) and (note := _note_of_new(library, None if named else here)):
+        notify(note)
+    return library
+
+
+def _unnamed(environ: Mapping[str, str], here: Path, folders: Sequence[Path]) -> Path:
     if not folders:
         return library_to_read(None, environ, here)
     above = {find_library(folder) for folder in folders}
     if len(above) == 1 and None not in above:
         return above.pop()  # type: ignore[return-value]
-    if len(folders) == 1:
-        return folders[0] / LIBRARY_NAME
     common = find_library(here)
+    if len(folders) == 1:
+        return common if common and _covers(common, folders[0]) else folders[0] / LIBRARY_NAME
     if common is None:
         raise UsageError(
             "several folders need one library: name it with --library PATH, or run from a folder that has one"
@@ -62,11 +105,41 @@ def library_to_write(
     return common
 
 
+def _note_of_new(library: Path, here: Path | None) -> str | None:
+    """Say of a library that is about to be made which other one lies above it, below it or at `here`."""
+    folder = library.parent if library.name == LIBRARY_NAME else library
+    new = f"making a new library in {folder}"
+    if above := find_library(folder.parent):
+        return f"{new}, below that of {above.parent}; each of them is searched by itself"
+    if below := _libraries_below(folder):
+        names = ", ".join(str(folder / name) for name in below)
+        return f"{new}, above that of {names}; each of them is searched by itself"
+    if here and (common := find_library(here)):
+        return f"{new}; --library {quote(str(common.parent))} adds it to the one of the current folder"
+    return None
+
+
+def _covers(library: Path, folder: Path) -> bool:
+    """Tell whether a folder is one of the library's, or below one."""
+    from indexer.store.lookup import roots_of
+
+    try:
+        return any(relative_to(folder, root) is not None for root in roots_of(library))
+    except SightlineError:  # a library that cannot be read has no say about another folder
+        return False
+
+
+def normal(path: Path) -> Path:
+    """Make a path absolute and free of `..`; where that leads elsewhere, because of links, follow these."""
+    plain = absolute(path)
+    if ".." in path.parts and identity_of(plain) != identity_of(path):
+        return real(path)
+    return plain
+
+
 def as_library(path: Path) -> Path:
     """Read a path as a library: itself, or the .sightline inside a folder of images."""
-    from indexer.paths import home_expanded
-
-    path = home_expanded(path).absolute()
+    path = normal(home_expanded(path))
     if is_library(path) or path.name == LIBRARY_NAME:
         return path
     inside = path / LIBRARY_NAME

@@ -43,7 +43,7 @@ def regions_lines(regions: Regions) -> Iterator[str]:
 def _found(regions: Regions, text: int) -> str:
     count = len(regions.boxes(text))
     if not count:
-        return "not in this picture"
+        return "not found"
     if not regions.is_outdone(text):
         return plural(count, "region")
     return f"{plural(count, 'region')}, all of {'it' if count == 1 else 'them'} nearer to another text"

@@ -24,6 +24,12 @@ def cached_file(repository: str, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def cached_repositories() -> list[str]:
+    """Name the repositories of models that the hub's cache has something of."""
+    folders = sorted(_hub_cache().glob("models--*--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+
+
 def _hub_cache() -> Path:
     if named := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(named).expanduser()

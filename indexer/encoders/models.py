@@ -2,14 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsUnavailable
 from .cache import towers_folder
 from .device import choose_device
-from .hub import Notify, cached_file, hub_is_off, hub_reachable
-from .names import BUILTIN, BUILTIN_FOLDER, WEIGHTS_FILES, hub_files, published_table, resolve
+from .hub import Notify, cached_file, cached_repositories, hub_is_off, hub_reachable
+from .names import (
+    BUILTIN,
+    BUILTIN_FOLDER,
+    WEIGHTS_FILES,
+    architecture_config,
+    hub_files,
+    published_table,
+    resolve,
+)
 from .openvino import Towers, read_towers
+from .text_files import text_files, tokenizer_is_here
 
 CPU_CHOICE = "ViT-B-32-256/datacomp_s34b_b86k"
 GPU_CHOICE = "ViT-B-16-SigLIP/webli"
@@ -52,16 +62,19 @@ RECOMMENDED: Mapping[str, _Published] = {
 
 
 def available_models(*, every: bool = False) -> list[ModelEntry]:
-    """List the models that can be used: ours and the well-known ones, and this computer's own exports.
+    """List the models that can be used: ours and the well-known ones, and what this computer has.
 
-    With `every`, all published weights open_clip knows of too; that imports open_clip, which takes seconds.
+    That is its own exports, and other weights in the Hugging Face cache. With `every`, all published weights
+    that open_clip knows of. Both of the latter import open_clip, which takes seconds.
     """
     exports = {towers.card.name: towers for towers in _exports()}
     entries = [_builtin_entry(exports)]
     entries += [_recommended_entry(name, facts, exports) for name, facts in RECOMMENDED.items()]
     listed = {entry.name for entry in entries}
-    if every:
-        published = list(_published_entries(exports, listed))
+    here = _other_repositories()
+    if every or here:
+        found = _published_entries(exports, listed)
+        published = [entry for repository, entry in found if every or repository in here]
         entries += published
         listed |= {entry.name for entry in published}
     entries += [_own_entry(name) for name in sorted(exports) if name not in listed]
@@ -91,7 +104,7 @@ def _builtin_entry(exports: Mapping[str, Towers]) -> ModelEntry:
 def _recommended_entry(name: str, facts: _Published, exports: Mapping[str, Towers]) -> ModelEntry:
     return ModelEntry(
         name=name,
-        cached=name in exports or _in_hub_cache({"hf_hub": facts.repository + "/"}),
+        cached=name in exports or _in_hub_cache(name, _entry_of(facts)),
         exported=name in exports,
         size_megabytes=facts.size_megabytes,
         imagenet_top_1=facts.imagenet_top_1,
@@ -100,22 +113,47 @@ def _recommended_entry(name: str, facts: _Published, exports: Mapping[str, Tower
     )
 
 
-def _published_entries(exports: Mapping[str, Towers], listed: set[str]) -> Iterator[ModelEntry]:
+def _other_repositories() -> set[str]:
+    """Give the repositories in the hub's cache that hold open_clip's weights and are not recommended."""
+    recommended = {facts.repository for facts in RECOMMENDED.values()}
+    _, names = hub_files({})
+    return {
+        repository
+        for repository in cached_repositories()
+        if repository not in recommended and any(cached_file(repository, name) for name in names)
+    }
+
+
+def _published_entries(exports: Mapping[str, Towers], listed: set[str]) -> Iterator[tuple[str, ModelEntry]]:
+    """Give what open_clip's table has beside what is listed, each with its repository on the hub."""
     for architecture, tags in published_table().items():
         for tag, entry in tags.items():
             name = f"{architecture}/{tag}"
             if name not in listed:
-                cached = name in exports or _in_hub_cache(entry)
-                yield ModelEntry(name, cached, name in exports, None, None, None, "")
+                cached = name in exports or _in_hub_cache(name, entry)
+                yield hub_files(entry)[0], ModelEntry(name, cached, name in exports, None, None, None, "")
 
 
 def _own_entry(name: str) -> ModelEntry:
     return ModelEntry(name, True, True, None, None, None, "prepared here earlier")
 
 
-def _in_hub_cache(entry: Mapping[str, Any]) -> bool:
+def _entry_of(facts: _Published) -> Mapping[str, Any]:
+    """Give what open_clip's own table says of where the weights are."""
+    return {"hf_hub": facts.repository + "/"}
+
+
+def _in_hub_cache(name: str, entry: Mapping[str, Any]) -> bool:
+    """Tell whether the hub's cache has all that a published model needs: its weights and its tokenizer."""
+    weights = _cached_weights(entry)
+    if weights is None:
+        return False
+    return tokenizer_is_here(architecture_config(name.rpartition("/")[0])["text_cfg"], weights)
+
+
+def _cached_weights(entry: Mapping[str, Any]) -> Path | None:
     repository, names = hub_files(entry)
-    return any(cached_file(repository, name) for name in names)
+    return next(filter(None, (cached_file(repository, file) for file in names)), None)
 
 
 def choose_auto(notify: Notify, device: str = "auto") -> str:
@@ -126,13 +164,11 @@ def choose_auto(notify: Notify, device: str = "auto") -> str:
         return wanted
     if not hub_reachable():
         why = "HF_HUB_OFFLINE is set" if hub_is_off() else "the Hugging Face hub does not answer"
-        return _fall_back(wanted, f"{wanted} is not on this computer and {why}", notify)
+        return _fall_back(wanted, f"{_missing(wanted)} not on this computer and {why}", notify)
     try:
-        notify(
-            f"using {wanted}: fetching {RECOMMENDED[wanted].size_megabytes:.0f} MB, once; "
-            "--model builtin needs no download"
-        )
-        resolve(wanted, lambda _line: None)
+        notify(f"using {wanted}: fetching {_to_fetch(wanted)}, once; --model builtin needs no download")
+        with text_files(resolve(wanted, _unheard), _unheard):  # fetched now: later there is no other choice
+            pass
     except WeightsUnavailable as error:
         return _fall_back(wanted, error.reason, notify)
     return wanted
@@ -140,7 +176,20 @@ def choose_auto(notify: Notify, device: str = "auto") -> str:
 
 def _is_at_hand(name: str) -> bool:
     exported = any(towers.card.name == name for towers in _exports())
-    return exported or _in_hub_cache({"hf_hub": RECOMMENDED[name].repository + "/"})
+    return exported or _in_hub_cache(name, _entry_of(RECOMMENDED[name]))
+
+
+def _missing(name: str) -> str:
+    return f"the tokenizer of {name} is" if _cached_weights(_entry_of(RECOMMENDED[name])) else f"{name} is"
+
+
+def _to_fetch(name: str) -> str:
+    facts = RECOMMENDED[name]
+    return "its tokenizer" if _cached_weights(_entry_of(facts)) else f"{facts.size_megabytes:.0f} MB"
+
+
+def _unheard(_line: str) -> None:
+    return None
 
 
 def _fall_back(wanted: str, why: str, notify: Notify) -> str:

@@ -86,8 +86,8 @@ class ModelFiles:
         return f"{self.weights_hash[:24]}-{digest[:12]}"
 
 
-def resolve(name: str, notify: Notify) -> ModelFiles:
-    """Find the files of a model; fetches published weights that are not here yet."""
+def resolve(name: str, notify: Notify, *, fetch: bool = True) -> ModelFiles:
+    """Find the files of a model; fetches published weights that are not here yet, if it may."""
     if name == BUILTIN:
         return _builtin()
     if "@" in name:
@@ -95,7 +95,21 @@ def resolve(name: str, notify: Notify) -> ModelFiles:
     if home_expanded_or_kept(Path(name)).is_dir():
         folder = home_expanded_or_kept(Path(name)).resolve()
         return _folder(str(folder), folder)
-    return _published(name, notify)
+    return _published(name, notify, fetch)
+
+
+def check_name(name: str) -> None:
+    """Raise EncoderUnknown for a name that `resolve` could find nothing for; nothing is fetched."""
+    if name == BUILTIN:
+        return
+    if "@" in name:
+        written, _, file = name.partition("@")
+        _known_architecture(name, written)
+        _check_checkpoint(name, home_expanded_or_kept(Path(file)).resolve())
+    elif (folder := home_expanded_or_kept(Path(name))).is_dir():
+        _folder_config(folder.resolve())
+    else:
+        _published_entry(name)
 
 
 def canonical(name: str) -> str:
@@ -196,17 +210,13 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _published(name: str, notify: Notify) -> ModelFiles:
+def _published(name: str, notify: Notify, fetch: bool) -> ModelFiles:
     if (known := _recalled(canonical(name))) is not None:
         return known
-    written, _, written_tag = name.rpartition("/")
-    if not written:
-        _refuse_bare(name)
-    architecture = _known_architecture(name, written)
-    tag, entry = _tag_entry(name, architecture, written_tag)
+    architecture, tag, entry = _published_entry(name)
     full_name = f"{architecture}/{tag}"
     config = architecture_config(architecture)
-    weights = _published_weights(full_name, entry, notify)
+    weights = _published_weights(full_name, entry, notify, fetch)
     files = ModelFiles(
         name=full_name,
         architecture=architecture,
@@ -224,6 +234,15 @@ def _published(name: str, notify: Notify) -> ModelFiles:
         {"weights": str(weights), "quick_gelu": files.quick_gelu, "transform": transform},
     )
     return files
+
+
+def _published_entry(name: str) -> tuple[str, str, Mapping[str, Any]]:
+    """Look a name up in open_clip's table: its architecture, its tag and what is told of its weights."""
+    written, _, written_tag = name.rpartition("/")
+    if not written:
+        _refuse_bare(name)
+    architecture = _known_architecture(name, written)
+    return architecture, *_tag_entry(name, architecture, written_tag)
 
 
 def _recalled(name: str) -> ModelFiles | None:
@@ -246,13 +265,15 @@ def _recalled(name: str) -> ModelFiles | None:
     )
 
 
-def _published_weights(name: str, entry: Mapping[str, Any], notify: Notify) -> Path:
+def _published_weights(name: str, entry: Mapping[str, Any], notify: Notify, fetch: bool) -> Path:
     repository, names = hub_files(entry)
     if not repository:
         raise WeightsUnavailable(name, f"they are published only at {entry.get('url')}; fetch them by hand")
     for file in names:
         if cached := cached_file(repository, file):
             return cached
+    if not fetch:
+        raise WeightsUnavailable(name, "not on this computer")
     notify(f"fetching the weights of {name} from the Hugging Face hub ({repository}), once")
     try:
         return fetch_first(repository, names)

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ def text_files(files: ModelFiles, notify: Notify) -> Iterator[tuple[Path, TextRu
     else:
         with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
             yield _clip_file(Path(folder), text_config), clip_rules(text_config)
+
+
+def tokenizer_is_here(text_config: Mapping[str, Any], weights: Path) -> bool:
+    """Tell whether the tokenizer of weights without a folder of their own can be had without a network."""
+    repository = text_config.get("hf_tokenizer_name")
+    if not repository or (weights.parent / TOKENIZER_FILE).is_file():
+        return True
+    return all(cached_file(str(repository), name) for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE))
 
 
 def own_rules(text_config: dict[str, Any]) -> TextRules:

@@ -40,13 +40,15 @@ COMMANDS = {
 EPILOG = """\b
 Examples:
   sightline index ~/Pictures
+  cd ~/Pictures
   sightline search a dog on the beach
   sightline search ./cat.jpg + snow --without people
   mkdir -p /tmp/sunsets; sightline search sunset --paths -0 | xargs -0r cp -t /tmp/sunsets
 
 \b
 Which library: --library PATH, else SIGHTLINE_LIBRARY, else the nearest .sightline
-folder at or above the current folder.
+folder at or above the current folder. `index FOLDER` without these two takes the one at or
+above FOLDER, else that of the current folder if it covers FOLDER, else makes one in FOLDER.
 
 \b
 Exit codes: 0 done (also when a search finds nothing)   1 failed, or problems left
@@ -89,6 +91,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; name what a misspelt one may have meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args[0] not in COMMANDS and not args[0].startswith("-"):
+                error.message += _nearest_commands(args[0])  # type: ignore[misc]  # as in _clean_messages
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -121,6 +134,13 @@ class LazyGroup(click.Group):
                 raise
             raise _Failure(_bug_report(error), 70) from error
         return result
+
+
+def _nearest_commands(written: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(written, COMMANDS, n=2)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 @contextmanager

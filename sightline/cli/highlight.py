@@ -2,22 +2,30 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from indexer.errors import EncoderError, EncoderUnknown, ExampleMissing, SightlineError
+from indexer.typed_paths import rejoined
+
 from ..writing import check_drawing, write_picture
-from .options import AnyPath, FiniteRange
+from .options import AnyPath, FiniteRange, library_path
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from search.regions import Regions
+    from search.regions import Highlighter, Regions
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # A name holds 255 bytes on most disks, and the one that a picture is written under first is 28 bytes longer.
 STEM_BYTES_MAX = 220
+BUILTIN_REMARK = (
+    "the built-in model is small and often errs; --model NAME sees better, `sightline models` lists names"
+)
 MASK_TEXTS_MAX = 255  # eight bits a pixel, and 0 is none of the texts
 
 EPILOG = """\b
@@ -27,13 +35,13 @@ Examples:
   sightline highlight photo.jpg dog sofa window --mask labels.png
   sightline highlight photo.jpg dog --json | jq '.texts[0].boxes'
 
-
 One text gives a heat map; several give a segmentation, in which grey is none of these. Without
 --out the picture is written beside the photo, under a name that is free yet.
 
 \b
 Each map says from 0 to 1 how far a place stands above what chance texts get in this picture; from
-0.5 on it is said to match (the white line). A text whose map stays below is not in this picture.
+0.5 on it is said to match (the white line). A text whose map stays below is told as not found, and
+may be there all the same; the small built-in model often errs both ways.
 --mask: 255 where one text matches; with several, 1 for the first text, 2 for the second, 0 for none
 (255 texts at most).
 --json: boxes as [left, top, right, bottom], 0 to 1; masks run-length encoded as COCO does.
@@ -48,7 +56,12 @@ docs/regions.md tells how far to trust a map.
 @click.option("--boxes", is_flag=True, help="Draw boxes with scores around what matches.")
 @click.option("--mask", type=AnyPath(), metavar="FILE.png", help="Write a mask of what matches.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; no picture unless --out is given.")
-@click.option("--model", default="builtin", show_default=True, help="See `sightline models`.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="See `sightline models`. Default: that of the library at the photo, else at the current folder, if "
+    "it is here and tells places; else builtin.",
+)
 @click.option("--no-head", is_flag=True, help="Leave out the head that was learned for the model's patches.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--max-megapixels", type=FiniteRange(min=0, min_open=True), help="Refuse larger photos.")
@@ -59,7 +72,7 @@ def command(
     boxes: bool,
     mask: Path | None,
     as_json: bool,
-    model: str,
+    model: str | None,
     no_head: bool,
     device: str,
     max_megapixels: float | None,
@@ -68,7 +81,8 @@ def command(
     _check_names(photo, out, mask)
     if mask:
         _check_mask_holds(texts)
-    from search.regions import load_highlighter
+    if not photo.exists() and (meant := rejoined([str(photo), *texts], 0)):
+        raise ExampleMissing(photo, meant=meant)
     from search.regions_texts import checked_texts
 
     from .. import show
@@ -76,7 +90,7 @@ def command(
 
     checked_texts(texts)
     image, size = open_photo(photo, max_megapixels, notify=show.remark)
-    highlighter = load_highlighter(model, device=device, with_head=not no_head, notify=show.remark)
+    highlighter = _highlighter(model, photo, device=device, with_head=not no_head)
     regions = highlighter.find(image, texts, size=size)
     if as_json:
         show.json_lines([regions_dict(regions, photo, highlighter.model)])
@@ -88,6 +102,43 @@ def command(
         from ..overlay import overlay
 
         _write(overlay(image, regions, model=highlighter.model, boxes=boxes), out or _free_name(photo))
+
+
+def _highlighter(model: str | None, photo: Path, *, device: str, with_head: bool) -> "Highlighter":
+    """Load the model that is named, else that of a library nearby, else the built-in one."""
+    from indexer.encoders.names import BUILTIN
+    from search.regions import load_highlighter
+
+    from .. import show
+
+    load = partial(load_highlighter, device=device, with_head=with_head, notify=show.remark)
+    if model is None and (known := _model_nearby(photo)) not in (None, BUILTIN):
+        try:
+            return load(_on_this_computer(str(known)))
+        except (EncoderError, EncoderUnknown) as error:
+            why = getattr(error, "reason", error)
+            show.remark(f"the library's model {known} is not used: {why}")
+    if model in (None, BUILTIN):
+        show.remark(BUILTIN_REMARK)
+    return load(model or BUILTIN)
+
+
+def _model_nearby(photo: Path) -> str | None:
+    """Give the model that searches use in the library at the photo, else in the current one."""
+    from indexer.store.files import find_library
+    from indexer.store.peek import peek_card
+
+    with suppress(SightlineError):
+        card = peek_card(find_library(photo.parent) or library_path(None))
+        return None if card is None else card.name
+    return None
+
+
+def _on_this_computer(name: str) -> str:
+    """Give a name back; raises WeightsUnavailable for weights that one would have to fetch."""
+    from indexer.encoders.names import resolve
+
+    return resolve(name, lambda _line: None, fetch=False).name
 
 
 def _check_names(photo: Path, out: Path | None, mask: Path | None) -> None:

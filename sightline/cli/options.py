@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from indexer.errors import UsageError
+from indexer.typed_paths import FILE_ADDRESS, from_address
 
 from ..choices import COUNT_MAX, parse_date
 
@@ -53,15 +54,16 @@ class AnyPath(PathType):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Make a path; ~ is the home folder."""
+        """Make a path; ~ is the home folder, and an address of a file is that file."""
         if not str(value):
             self.fail("an empty path", param, ctx)
-        if not str(value).startswith("~"):
+        if not str(value).startswith(("~", FILE_ADDRESS)):
             return Path(value)
         from indexer.paths import home_expanded
 
         try:
-            return home_expanded(Path(value))
+            is_address = str(value).startswith(FILE_ADDRESS)
+            return from_address(str(value)) if is_address else home_expanded(Path(value))
         except UsageError as error:
             self.fail(str(error), param, ctx)
 

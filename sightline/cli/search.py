@@ -1,13 +1,21 @@
 """`sightline search`: find images by words, by example, or by both."""
 
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from indexer.errors import ExampleMissing, FolderMissing, SightlineError
+from indexer.typed_paths import rejoined_value
 
 from ..writing import check_drawing
 from .finding import check_folder
 from .options import AnyPath, Count, Day, FiniteRange, html_option, library_option, library_path
+
+if TYPE_CHECKING:
+    from search.query import Query
 
 EPILOG = """\b
 The query:
@@ -15,12 +23,13 @@ The query:
   "a dog" "a red ball"      a quoted argument of several words is a part of its own
   dog + ball                a lone + ends a phrase
   2:sunset                  a part that counts twice (quote it when it has spaces)
-  ./cat.jpg                 a file, or what begins with / ./ ../ or ~, is an example image;
-                            it and its exact copies are left out of the results
+  ./cat.jpg                 a file, or what begins with / ./ ../ ~ or file://, is an example image
+                            (quote a name with blanks); it and its exact copies are left out
   Parts are balanced, so that an example does not drown the words beside it.
 
 \b
 Examples:
+  cd ~/Pictures                        (the indexed folder, or one below it; else --library)
   sightline search a dog on the beach
   sightline search ./cat.jpg + snow --without people
   sightline search "2:old town" night --in ~/Pictures/2023 --after 2023-06 --before 2024
@@ -108,9 +117,7 @@ def command(
         raise click.UsageError(f"--sheet {sheet}: its name must end in .png, .jpg or .webp")
     if sheet:
         check_drawing(sheet, "--sheet")
-    from search.query import parse_query
-
-    parsed = parse_query(query, without=without, like=like)
+    parsed = _parsed(query, without, like, library)
     if parts and not parsed.texts:
         raise click.UsageError("--parts compares parts of images with words; the query has none")
     if highlight and not any(part.weight > 0 for part in parsed.texts):
@@ -123,34 +130,41 @@ def command(
     from .. import show
     from ..choices import make_filters
 
-    filters = make_filters(
-        folder=folder, after=after, before=before, camera=camera, min_width=min_width, min_height=min_height
-    )
+    try:
+        filters = make_filters(
+            folder=folder,
+            after=after,
+            before=before,
+            camera=camera,
+            min_width=min_width,
+            min_height=min_height,
+        )
+    except FolderMissing as error:
+        raise FolderMissing(error.path, rejoined_value(str(folder), query)) from error
     card = peek_card(place) if model is None else None
     encoding = begin_encoding(card, parsed) if card else None
 
     # From here on the heavy imports of both threads overlap.
     from indexer.store.library import open_library
-    from search.engine import search
+
+    from ..searching import find
 
     with open_library(place) as reader:
-        answer = search(
+        answer = find(
             reader,
             parsed,
             filters=filters,
-            limit=_images_ahead(limit) if parts else limit,
+            limit=limit,
             min_score=min_score,
             min_relevance=min_relevance,
             model=model,
+            by_parts=parts,
             encoding=encoding,
+            notify=show.remark,
         )
         if not answer.hits:
             check_folder(reader, folder)
         notes = reader.warnings
-    if parts:
-        from search.parts import by_parts
-
-        answer = by_parts(answer, place, limit=limit, notify=show.remark)
     # Before the lines, since `| head` ends the command with the pipe.
     if html:
         show.write_page(answer, html, highlight_in=place if highlight else None)
@@ -165,7 +179,27 @@ def command(
     show.remarks(answer, notes)
 
 
-def _images_ahead(limit: int) -> int:
-    from search.parts import images_ahead  # costs a search that does without 20 ms
+def _parsed(
+    query: tuple[str, ...], without: tuple[str, ...], like: tuple[Path, ...], library: Path | None
+) -> "Query":
+    """Read the query; name the library's files when an example is none from here."""
+    from search.query import parse_query
 
-    return images_ahead(limit)
+    try:
+        return parse_query(query, without=without, like=like)
+    except ExampleMissing as error:
+        if error.meant is not None:
+            raise
+        known = _known_as(error.path.name, library)
+        raise ExampleMissing(error.path, among_words=error.among_words, known=known) from error
+
+
+def _known_as(name: str, library: Path | None) -> tuple[Path, ...]:
+    from indexer.store.lookup import files_named
+
+    from ..names import short
+
+    with suppress(SightlineError):
+        files = files_named(library_path(library), name)
+        return tuple(Path(short(file, Path.cwd())) for file in files if file.is_file())
+    return ()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.encoders.base import unit_rows
-from indexer.errors import QueryInvalid
+from indexer.errors import ExampleMissing, QueryInvalid
 from search.query import EncodedQuery, Query, QueryPart, encode_query, make_query, mix, parse_query
 
 from ..indexer.store.making import make_card
@@ -189,3 +189,42 @@ def test_what_helps_with_an_example_that_is_too_large_is_a_smaller_copy(tmp_path
     with pytest.raises(QueryInvalid) as raised:
         encode_query(make_query([], like=[image]), encoder)
     assert str(raised.value) == f"{image}: 240 MP is over the limit of 200 MP; give a smaller copy of it"
+
+
+def test_a_page_may_name_an_example_by_its_address(tmp_path: Path):
+    file = tmp_path / "photo 0 Zoë.jpg"
+    file.touch()
+    assert parse_query([file.as_uri(), "snow"]).parts == (QueryPart(1.0, path=file), QueryPart(1.0, "snow"))
+
+
+@pytest.mark.parametrize(
+    ("words", "like"),
+    [
+        (["./photo", "10.jpg"], []),
+        (["dog", "2:./photo", "10.jpg"], []),
+        (["photo", "10.jpg"], []),
+        (["10.jpg", "dog"], ["photo"]),
+    ],
+)
+def test_a_name_that_the_shell_split_is_told_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], like: list[str]
+):
+    (tmp_path / "photo 10.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExampleMissing, match=r"no such file; did you forget quotes\? '(\./)?photo 10\.jpg'$"):
+        parse_query(words, like=like)
+
+
+def test_a_missing_file_that_may_be_a_word_is_told_as_such():
+    with pytest.raises(QueryInvalid) as raised:
+        parse_query(["./dog"])
+    assert str(raised.value) == (
+        "dog: no such file; check the spelling, or, to search for words, leave out ./ and the ending"
+    )
+
+
+def test_a_folder_with_blanks_is_advised_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "Summer 2019").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QueryInvalid, match=r"--in 'Summer 2019'$"):
+        parse_query(["./Summer 2019"])

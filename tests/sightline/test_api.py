@@ -10,6 +10,7 @@ from PIL import Image
 
 import sightline
 from indexer import errors
+from indexer.encoders import models
 from indexer.encoders.dense import NoPatchVectors
 from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
 
@@ -311,3 +312,17 @@ def test_an_open_library_answers_from_the_one_that_was_made_anew(model: Path, tm
         paint(tmp_path, names[::-1])
         other.index(model=str(model), workers=1)
         assert library.search("dog", limit=20).hits == other.search("dog", limit=20).hits
+
+
+def test_auto_chooses_for_the_device_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gpu_choice = models.RECOMMENDED[models.GPU_CHOICE].repository
+    repository = tmp_path / ("models--" + gpu_choice.replace("/", "--"))
+    for name in ("open_clip_model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        file = repository / "snapshots" / "abc" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(models, "choose_device", lambda wanted: "cuda:0" if wanted == "auto" else wanted)
+    assert sightline.load_encoder("auto", device="cpu").card.name == "builtin"

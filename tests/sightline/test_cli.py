@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,6 +95,8 @@ def test_help_tells_every_exit_code():
     ("arguments", "said"),
     [
         (["serach", "dog"], "No such command"),
+        (["serch", "dog"], "Did you mean search?"),
+        (["dupplicates"], "Did you mean duplicates or"),
         (["search"], "nothing to look for"),
         (["search", "dog", "--limit", "0"], "limit"),
         (["search", "dog", "--after", "tomorrow"], "is no date"),
@@ -117,6 +120,8 @@ def test_help_tells_every_exit_code():
         (["completion", "powershell"], "powershell"),
         (["forget"], "PATH"),
         (["forget", "blue.png", "--removed"], "exclude each other"),
+        (["index", "--exclude", "drafts", "--no-exclude"], "exclude each other"),
+        (["index", "blue.png"], "blue.png: is a file; give the folder it is in"),
     ],
 )
 def test_wrong_use_is_told_and_ends_with_2(run: Run, indexed: Path, arguments: list[str], said: str):
@@ -390,6 +395,13 @@ def test_another_model_is_refused_with_the_remedy(run: Run, indexed: Path):
     assert b"leave --model out" in done.stderr
 
 
+def test_a_model_that_does_not_exist_is_not_advised_to_be_indexed_with(run: Run, indexed: Path):
+    done = run("search", "dog", "--model", "clip", cwd=indexed)
+    assert done.returncode == 3
+    assert "there is no such model: neither a folder nor a model" in done.stderr.decode()
+    assert b"sightline index" not in done.stderr
+
+
 def test_a_model_without_vectors_is_told_as_such(run: Run, pictures: Path):
     with open_for_writing(pictures / ".sightline", create=False) as writer:
         used = writer.encoders()[0].card
@@ -476,7 +488,8 @@ def test_index_without_folder_takes_the_librarys(run: Run, pictures: Path):
 
 
 def test_index_without_folder_passes_over_one_that_is_away(run: Run, pictures: Path, tmp_path: Path):
-    paint(tmp_path / "drive", ["kept.jpg"])
+    paint(tmp_path / "drive", ["red square.jpg", "kept.jpg"])
+    (tmp_path / "drive" / "red square.jpg").unlink()
     run("index", tmp_path / "drive", "--library", pictures)
     (tmp_path / "drive").rename(tmp_path / "away")
     paint(pictures, ["new.jpg"])
@@ -484,6 +497,31 @@ def test_index_without_folder_passes_over_one_that_is_away(run: Run, pictures: P
     assert (done.returncode, b"1 image indexed, 25 unchanged" in done.stderr) == (0, True)
     assert b"drive: nothing was found there any more; its images are kept" in done.stderr
     assert "kept.jpg" in names(run("search", "dog", "--json", "-n", "99", cwd=pictures).stdout)
+
+
+def test_what_is_excluded_is_told_as_taken_out_of_the_library(run: Run, pictures: Path):
+    done = run("index", "--exclude", "many", cwd=pictures)
+    assert b"20 taken out of the library (files untouched)" in done.stderr
+
+
+def test_status_shows_what_is_excluded(run: Run, pictures: Path):
+    run("index", "--exclude", "many", "--exclude", "*.gif", cwd=pictures)
+    shown = run("status", cwd=pictures).stdout.decode().splitlines()
+    assert {"excluded  many", "excluded  *.gif"} < set(shown)
+    assert rows(run("status", "--json", cwd=pictures).stdout)[0]["exclude"] == ["many", "*.gif"]
+
+
+def test_what_was_excluded_is_taken_in_again_on_demand(run: Run, pictures: Path):
+    run("index", "--exclude", "many", cwd=pictures)
+    done = run("index", "--no-exclude", "--json", cwd=pictures)
+    assert rows(done.stdout)[-1]["moved"] == 20
+    assert rows(run("status", "--json", cwd=pictures).stdout)[0]["exclude"] == []
+
+
+def test_a_folder_without_pictures_is_told(run: Run, pictures: Path):
+    (pictures / "empty").mkdir()
+    done = run("index", "empty", cwd=pictures)
+    assert f"{pictures / 'empty'}: no picture was found there".encode() in done.stderr
 
 
 def test_library_elsewhere_leaves_the_folder_alone(run: Run, model: Path, tmp_path: Path, pictures: Path):
@@ -551,6 +589,20 @@ def test_forgotten_images_leave_the_results_and_stay_on_disk(run: Run, pictures:
     assert (pictures / "blue.png").is_file()
 
 
+def test_what_is_forgotten_stays_out_by_the_command_that_is_told(run: Run, pictures: Path):
+    run("index", "--exclude", "*.gif", cwd=pictures)
+    told = run("forget", "many", cwd=pictures).stderr.decode().splitlines()[-1]
+    command = shlex.split(told.partition("; not with: sightline ")[2])
+    assert command[1:] == ["--exclude", "*.gif", "--exclude", str(pictures / "many")]
+    assert run(*command, cwd=pictures).returncode == 0
+    assert rows(run("index", "--json", cwd=pictures).stdout)[-1]["unchanged"] == 5
+
+
+def test_no_return_is_told_of_what_is_gone(run: Run, pictures: Path):
+    (pictures / "blue.png").unlink()
+    assert run("forget", "blue.png", cwd=pictures).stderr == b"sightline: blue.png: 1 file forgotten\n"
+
+
 def test_forgetting_only_what_is_not_there_ends_with_2(run: Run, pictures: Path):
     done = run("forget", "nothere", "neither", cwd=pictures)
     assert done.returncode == 2
@@ -611,6 +663,12 @@ def test_models_are_listed(run: Run, tmp_path: Path):
     listed = rows(run("models", "--json", cwd=tmp_path).stdout)
     assert "builtin" in [row["name"] for row in listed]
     assert b"builtin" in run("models", cwd=tmp_path).stdout
+
+
+def test_all_published_models_are_listed_when_asked(run: Run, tmp_path: Path):
+    listed = rows(run("models", "--all", "--json", cwd=tmp_path).stdout)
+    assert len(listed) > 100
+    assert "ViT-B-16-SigLIP2/webli" in [row["name"] for row in listed]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

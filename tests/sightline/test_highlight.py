@@ -1,5 +1,7 @@
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -355,7 +357,7 @@ def test_json_and_lines_agree_on_what_is_present(peak: float):
     assert told["present"] is present
     assert bool(told["boxes"]) is present
     assert coco.decode(told["mask"]).any() == present
-    assert ("not in this picture" not in line) is present
+    assert ("not found" not in line) is present
 
 
 def test_a_text_whose_whole_place_another_takes_is_told_everywhere(monkeypatch: pytest.MonkeyPatch):
@@ -368,7 +370,7 @@ def test_a_text_whose_whole_place_another_takes_is_told_everywhere(monkeypatch: 
     assert [line.split("\t")[2] for line in regions_lines(found)] == [
         "1 region",
         "1 region, all of it nearer to another text",
-        "not in this picture",
+        "not found",
     ]
     assert [text["outdone"] for text in told["texts"]] == [False, True, False]
     assert not coco.decode(told["segmentation"][1]["mask"]).any()
@@ -453,3 +455,41 @@ def test_a_file_that_changed_since_it_was_indexed_is_drawn_on_as_it_is_now(tmp_p
     drawn = drawing_for(answer, library)(answer[0], changed)
     wanted = heat(changed, highlighter.find(changed, ["a red wall"]), 0)
     assert np.array_equal(np.asarray(drawn), np.asarray(wanted))
+
+
+def test_the_model_of_the_photos_library_is_used(run: Run, indexed: Path, model: Path, tmp_path: Path):
+    done = run("highlight", indexed / "red square.jpg", "dog", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["model"] == str(model)
+    assert b"built-in" not in done.stderr
+
+
+def test_a_photo_of_no_library_is_looked_at_with_the_current_ones_model(
+    run: Run, indexed: Path, model: Path, photo: Path
+):
+    done = run("highlight", photo, "dog", "--json", cwd=indexed)
+    assert json.loads(done.stdout)["model"] == str(model)
+
+
+def test_without_a_library_the_builtin_model_is_used_and_said_to_be_small(run: Run, photo: Path):
+    done = run("highlight", photo, "dog", "--json", cwd=photo.parent)
+    assert json.loads(done.stdout)["model"] == "builtin"
+    assert done.stderr.decode().splitlines() == [
+        "sightline: the built-in model is small and often errs; --model NAME sees better, "
+        "`sightline models` lists names"
+    ]
+
+
+def test_a_librarys_model_that_is_not_here_is_not_fetched_but_said(run: Run, pictures: Path, tmp_path: Path):
+    with closing(sqlite3.connect(pictures / ".sightline" / "catalog.sqlite")) as connection, connection:
+        connection.execute("UPDATE encoder SET name = 'ViT-B-32/openai'")
+    done = run("highlight", pictures / "red square.jpg", "dog", "--json", HF_HOME=str(tmp_path / "hub"))
+    assert json.loads(done.stdout)["model"] == "builtin"
+    assert done.stderr.decode().splitlines()[0] == (
+        "sightline: the library's model ViT-B-32/openai is not used: not on this computer"
+    )
+
+
+def test_a_photo_whose_name_the_shell_split_is_named_whole(run: Run, photo: Path):
+    photo.rename(photo.with_name("my photo.jpg"))
+    done = run("highlight", "my", "photo.jpg", "dog", cwd=photo.parent)
+    assert done.stderr == b"sightline: my: no such file; did you forget quotes? 'my photo.jpg'\n"

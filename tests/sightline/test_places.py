@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import FolderMissing, LibraryMissing, UsageError
-from sightline.places import as_library, library_to_read, library_to_write
+from indexer.store.library import open_for_writing
+from sightline.places import as_library, library_to_read, library_to_write, normal
 
 
 def make_library(folder: Path) -> Path:
@@ -11,6 +12,15 @@ def make_library(folder: Path) -> Path:
     library.mkdir(parents=True)
     (library / "catalog.sqlite").touch()
     return library
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Give a folder with two of pictures in it, and no library."""
+    folder = tmp_path / "photos"
+    for name in ("albums", "phone"):
+        (folder / name).mkdir(parents=True)
+    return folder
 
 
 def test_a_library_is_named_by_itself_or_by_its_folder(tmp_path: Path):
@@ -90,3 +100,86 @@ def test_the_current_folder_is_asked_for_only_when_no_library_is_named(
     assert library_to_read(library, {}) == library
     with pytest.raises(FolderMissing, match="/home/ada/gone: no such folder"):
         library_to_read(None, {"PWD": "/home/ada/gone"})
+
+
+def test_a_search_above_the_indexed_folder_is_told_where_the_library_is(tmp_path: Path):
+    make_library(tmp_path / "Summer 2019")
+    with pytest.raises(LibraryMissing) as raised:
+        library_to_read(None, {}, tmp_path)
+    assert str(raised.value) == (
+        f"no library at or above {tmp_path}; there is one in 'Summer 2019': cd 'Summer 2019', "
+        "or add --library 'Summer 2019'"
+    )
+
+
+@pytest.mark.parametrize("folder", ["", "..", "/"])
+def test_the_home_folder_and_what_is_above_it_are_not_proposed_to_be_indexed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert str(LibraryMissing(tmp_path / folder, searched=True)).endswith(
+        "cd to an indexed folder, or name it with --library FOLDER, or make one with: sightline index FOLDER"
+    )
+
+
+def test_of_a_named_folder_without_a_library_the_one_above_is_told(tmp_path: Path):
+    make_library(tmp_path)
+    (tmp_path / "2019").mkdir()
+    with pytest.raises(LibraryMissing) as raised:
+        library_to_read(tmp_path / "2019", {}, tmp_path)
+    assert str(raised.value) == (
+        f"no library in {tmp_path / '2019'}, which --library names; one lies above it: --library {tmp_path}"
+    )
+
+
+def test_a_folder_that_the_current_library_has_is_indexed_into_it(photos: Path):
+    library = photos / "albums" / ".sightline"
+    with open_for_writing(library, create=True) as writer:
+        writer.use_root(photos / "phone")
+    (photos / "phone" / "2019").mkdir()
+    assert library_to_write(None, {}, photos / "albums", [photos / "phone"]) == library
+    assert library_to_write(None, {}, photos / "albums", [photos / "phone" / "2019"]) == library
+
+
+def test_a_folder_that_the_current_library_has_not_gets_its_own_and_that_is_said(photos: Path):
+    with open_for_writing(photos / "albums" / ".sightline", create=True) as writer:
+        writer.use_root(photos / "albums")
+    said: list[str] = []
+    own = library_to_write(None, {}, photos / "albums", [photos / "phone"], notify=said.append)
+    assert own == photos / "phone" / ".sightline"
+    assert said == [
+        f"making a new library in {photos / 'phone'}; --library {photos / 'albums'} adds it to the one of "
+        "the current folder"
+    ]
+
+
+def test_a_new_library_above_or_below_another_is_said(photos: Path):
+    make_library(photos / "albums")
+    (photos / "albums" / "2019").mkdir()
+    said: list[str] = []
+    library_to_write(None, {}, photos, [photos], notify=said.append)
+    library_to_write(photos / "albums" / "2019", {}, photos, [], notify=said.append)
+    assert [line.partition(",")[2] for line in said] == [
+        f" above that of {photos / 'albums'}; each of them is searched by itself",
+        f" below that of {photos / 'albums'}; each of them is searched by itself",
+    ]
+
+
+def test_a_name_that_the_shell_split_is_put_together(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    (photos / "from phone").mkdir()
+    monkeypatch.chdir(photos)
+    with pytest.raises(FolderMissing, match=r"did you forget quotes\? 'from phone'$"):
+        library_to_write(None, {}, photos, [Path("from"), Path("phone")])
+
+
+def test_the_library_of_a_folder_named_by_dots_is_told_without_them(photos: Path):
+    assert library_to_write(None, {}, photos, [photos / "phone" / ".."]) == photos / ".sightline"
+    assert as_library(photos / "phone" / ".." / "new") == photos / "new"
+
+
+def test_dots_after_a_link_lead_where_the_system_goes(photos: Path, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link").symlink_to(photos / "phone")
+    assert normal(elsewhere / "link" / "..") == photos

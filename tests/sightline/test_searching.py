@@ -17,3 +17,25 @@ def test_filters_that_leave_nothing_of_a_folder_are_no_misspelt_folder(run: Run,
     done = run("search", "dog", "--in", "many", "--before", "1900", cwd=indexed)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"no image fits" in done.stderr
+
+
+def test_a_file_that_the_library_has_elsewhere_is_named(run: Run, indexed: Path):
+    done = run("search", "WIDE.webp", cwd=indexed)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1] == (
+        "sightline: WIDE.webp: no such file; did you mean 2023/deep/wide.webp?"
+    )
+
+
+def test_a_folder_whose_name_the_shell_split_is_named_whole(run: Run, pictures: Path):
+    (pictures / "2023").rename(pictures / "Summer 2023")
+    done = run("search", "dog", "--in", "Summer", "2023", cwd=pictures)
+    assert done.stderr.decode().endswith("Summer: no such folder; did you forget quotes? 'Summer 2023'\n")
+
+
+def test_an_address_of_a_file_is_an_example(run: Run, indexed: Path):
+    by_path = run("search", indexed / "red square.jpg", "--paths", cwd=indexed)
+    by_address = run("search", (indexed / "red square.jpg").as_uri(), "--paths", cwd=indexed)
+    by_option = run("search", "--like", (indexed / "red square.jpg").as_uri(), "--paths", cwd=indexed)
+    assert by_path.stdout
+    assert by_path.stdout == by_address.stdout == by_option.stdout

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.encoders import hub
+from indexer.encoders import hub, models
 from indexer.encoders.device import cuda_is_usable
 from indexer.encoders.models import CPU_CHOICE, GPU_CHOICE, RECOMMENDED, available_models, choose_auto
-from indexer.encoders.names import published_table
+from indexer.encoders.names import BUILTIN, published_table
 
 
 def put_in_hub_cache(folder: Path, repository: str) -> None:
@@ -18,6 +18,12 @@ def put_in_hub_cache(folder: Path, repository: str) -> None:
     (repo / "refs" / "main").write_text("abc")
     (repo / "snapshots" / "abc").mkdir(parents=True)
     (repo / "snapshots" / "abc" / "open_clip_model.safetensors").write_bytes(b"weights")
+
+
+def put_tokenizer_in_hub_cache(folder: Path, repository: str) -> None:
+    snapshot = folder / ("models--" + repository.replace("/", "--")) / "snapshots" / "abc"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (snapshot / name).write_text("{}")
 
 
 @pytest.mark.parametrize("name", RECOMMENDED)
@@ -39,6 +45,7 @@ def test_auto_without_a_network_is_the_builtin_model_and_says_so_in_one_line() -
 def test_auto_takes_the_recommended_model_that_is_here(tmp_path: Path) -> None:
     choice = GPU_CHOICE if cuda_is_usable() else CPU_CHOICE
     put_in_hub_cache(tmp_path / "hub", RECOMMENDED[choice].repository)
+    put_tokenizer_in_hub_cache(tmp_path / "hub", RECOMMENDED[choice].repository)
     said: list[str] = []
     assert choose_auto(said.append) == choice
     assert choice in said[0]
@@ -87,3 +94,42 @@ def test_models_lists_every_published_pair_when_asked() -> None:
     pairs = {f"{architecture}/{tag}" for architecture, tags in published_table().items() for tag in tags}
     assert pairs <= names
     assert len(pairs) > 100
+
+
+def test_a_model_without_its_tokenizer_is_not_said_to_be_here(tmp_path: Path) -> None:
+    repository = RECOMMENDED[GPU_CHOICE].repository
+    put_in_hub_cache(tmp_path / "hub", repository)
+    before = {entry.name: entry for entry in available_models()}
+    put_tokenizer_in_hub_cache(tmp_path / "hub", repository)
+    after = {entry.name: entry for entry in available_models()}
+    assert (before[GPU_CHOICE].cached, after[GPU_CHOICE].cached) == (False, True)
+
+
+def test_auto_without_the_tokenizer_and_a_network_is_the_builtin_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "choose_device", lambda wanted: "cuda:0")
+    put_in_hub_cache(tmp_path / "hub", RECOMMENDED[GPU_CHOICE].repository)
+    said: list[str] = []
+    assert choose_auto(said.append) == "builtin"
+    assert f"the tokenizer of {GPU_CHOICE} is not on this computer" in said[0]
+
+
+def test_auto_is_the_builtin_model_when_only_the_tokenizer_cannot_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "choose_device", lambda wanted: "cuda:0")
+    monkeypatch.setattr(models, "hub_reachable", lambda: True)  # it answers, and then has nothing
+    put_in_hub_cache(tmp_path / "hub", RECOMMENDED[GPU_CHOICE].repository)
+    said: list[str] = []
+    assert choose_auto(said.append) == "builtin"
+    assert "fetching its tokenizer" in said[0]
+    assert "its tokenizer comes from" in said[1]
+
+
+def test_models_lists_what_the_hub_cache_holds(tmp_path: Path) -> None:
+    put_in_hub_cache(tmp_path / "hub", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K")
+    put_in_hub_cache(tmp_path / "hub", "somebody/else")
+    known = {BUILTIN, *RECOMMENDED}
+    listed = [entry for entry in available_models() if not entry.exported and entry.name not in known]
+    assert [(entry.name, entry.cached) for entry in listed] == [("ViT-L-14/datacomp_xl_s13b_b90k", True)]

@@ -10,6 +10,7 @@ from indexer.encoders.loading import load_encoder
 from indexer.encoders.names import (
     architectures,
     canonical,
+    check_name,
     open_clip_folder,
     published_table,
     resolve,
@@ -185,3 +186,31 @@ def test_changed_weights_get_another_hash(tmp_path: Path) -> None:
     path.write_bytes(b"WEIGHTS")
     os.utime(path, ns=(1, 1))
     assert weights_hash(path) != before
+
+
+@pytest.mark.parametrize("name", ["builtin", "ViT-B/32/openai"])
+def test_a_name_that_can_be_had_passes_and_fetches_nothing(name: str) -> None:
+    check_name(name)  # away_from_home forbids the network
+
+
+def test_a_folder_with_a_model_passes(vit: Path) -> None:
+    check_name(str(vit))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("clip", "neither a folder nor a model"),
+        ("ViT-B-32/nonsense", "has no weights 'nonsense'"),
+        ("ViT-B-32@gone.pt", "there is no file"),
+        ("ViT-B-99@gone.pt", "no architecture 'ViT-B-99'"),
+    ],
+)
+def test_a_name_that_names_nothing_is_told_as_loading_would(name: str, said: str) -> None:
+    with pytest.raises(EncoderUnknown, match=said):
+        check_name(name)
+
+
+def test_weights_are_not_fetched_when_that_is_not_wanted() -> None:
+    with pytest.raises(WeightsUnavailable, match="not on this computer"):
+        resolve("ViT-L-14/openai", print, fetch=False)
