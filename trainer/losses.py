@@ -1,8 +1,12 @@
 """Losses: contrastive learning in which several images and several texts may belong together."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+LOG_SCALE_MAX = math.log(100)  # as CLIP has it (arXiv 2103.00020, section 2.5)
 
 
 def multi_positive_contrastive(

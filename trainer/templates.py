@@ -45,6 +45,20 @@ ENSEMBLE = (
     "a painting or drawing of a {}.",
 )
 
+# What a model learns the name of a class in.
+TRAINING_TEMPLATES = (
+    "{}",
+    "a {}",
+    "the {}",
+    "a photo of a {}",
+    "a picture of a {}",
+    "a close-up of a {}",
+    "a photo of the {}",
+    "there is a {}",
+    "a small {}",
+    "one {} in the picture",
+)
+
 
 def read_templates(file: Path) -> tuple[str, ...]:
     """Read templates, one a line with {} where the name stands; empty lines and # lines are left out.

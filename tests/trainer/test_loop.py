@@ -6,12 +6,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from trainer.batches import Batch, Share, augment, batches
+from trainer.builtin.batches import Batch, Share, batches
+from trainer.builtin.learner import tokenize
+from trainer.builtin.pairs import PairSet
 from trainer.checkpoint import Progress, load_checkpoint, save_checkpoint
-from trainer.learner import tokenize
 from trainer.loop import Schedule, StepReport, make_optimizer, train
 from trainer.losses import multi_positive_contrastive
-from trainer.pairs import PairSet
 from trainer.vocabulary import END_TOKEN, learn_vocabulary
 
 NAMES = ("red", "green", "blue", "black")
@@ -110,39 +110,6 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert rates[10:80] == [1.0] * 70
     assert rates[99] == pytest.approx(0.05)
-
-
-def test_the_same_step_draws_the_same_batch(colours: PairSet) -> None:
-    share = Share(colours, 6, 1)
-    stream = batches(lambda _: [share], size=lambda _: 8, seed=3)
-    next(stream)
-    second = next(stream)
-    again = next(batches(lambda _: [share], size=lambda _: 8, seed=3, first_step=1))
-    assert again.texts == second.texts
-    torch.testing.assert_close(again.pixels, second.pixels)
-
-
-def test_every_image_of_a_batch_has_a_text(colours: PairSet) -> None:
-    batch = next(batches(lambda _: [Share(colours, 6, 1), Share(colours, 4, 0)], size=lambda _: 8, seed=3))
-    assert set(batch.image_keys.tolist()) <= set(batch.text_keys.tolist())
-
-
-def test_a_name_asked_for_several_times_is_worded_differently(colours: PairSet) -> None:
-    batch = next(batches(lambda _: [Share(colours, 20, 0, texts_per_group=3)], size=lambda _: 8, seed=3))
-    assert batch.text_keys.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert len(set(batch.texts)) == 12
-
-
-def test_two_sources_never_share_a_key(colours: PairSet) -> None:
-    batch = next(batches(lambda _: [Share(colours, 20, 0), Share(colours, 20, 0)], size=lambda _: 8, seed=3))
-    assert set(batch.image_keys[:20].tolist()).isdisjoint(batch.image_keys[20:].tolist())
-
-
-def test_augmented_pixels_keep_their_colour_roughly() -> None:
-    pixels = np.full((4, 10, 10, 3), (220, 30, 30), dtype=np.uint8)
-    augmented = augment(pixels, 6, 0.45, np.random.default_rng(0))
-    assert augmented.shape == (4, 3, 6, 6)
-    assert bool((augmented[:, 0] > augmented[:, 1]).all())
 
 
 def test_any_text_becomes_ids_that_end_before_the_padding(tokenizer: Tokenizer) -> None:

@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from ..templates import TRAINING_TEMPLATES
 from .letters import whole_letters
 
 _NUMBERED = re.compile(r"^(?:0\d*[._\- ]+|\d+\.\s*)(?=\D)")  # "001.Black_footed_Albatross", "7. boats"
@@ -29,7 +30,5 @@ def says_something(words: str) -> bool:
 @cache
 def class_captions(name: str) -> tuple[str, ...]:
     """Word a class name in the ways that training uses."""
-    from ..batches import TRAINING_TEMPLATES
-
     words = readable(name)
     return tuple(template.format(words) for template in TRAINING_TEMPLATES)

@@ -20,8 +20,9 @@ from indexer.errors import EncoderError, TrainingFailed
 
 from ..checkpoint import Progress, load_state, save_state
 from ..examples import Example
-from ..learner import LOG_SCALE_MAX, has_fast_bfloat16
 from ..loop import CosineSchedule, make_optimizer
+from ..losses import LOG_SCALE_MAX
+from ..precision import has_fast_bfloat16
 from .accumulation import backward
 from .epochs import Epoch
 from .folder import BEST_FILE, CHECKPOINT_FILE, RunFolder

@@ -31,8 +31,7 @@ from indexer.encoders.tokenizer import TextTokenizer
 from indexer.records import Preprocessing, Vectors
 
 from ..cutting import cuts_by
-from ..learner import LOG_SCALE_MAX
-from ..losses import sigmoid_contrastive, weighted_contrastive
+from ..losses import LOG_SCALE_MAX, sigmoid_contrastive, weighted_contrastive
 from ..vocabulary import learn_vocabulary
 from .memory import memory_told
 from .settings import LossName

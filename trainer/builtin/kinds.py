@@ -1,4 +1,4 @@
-"""Kinds: the plain words people use for what a class name says too narrowly (a golden retriever is a dog).
+"""The table of plain words for the narrow class names of the recipe's data (a golden retriever is a dog).
 
 Written class by class for all names of tiny-imagenet and Caltech101, from what the things are.
 """

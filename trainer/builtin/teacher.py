@@ -1,7 +1,7 @@
-"""The teacher: a sentence encoder that lends its meaning to the texts while the images learn.
+"""The teacher, a sentence encoder that lends its meaning to the texts, and the bridge from its vectors.
 
-It knows words that no caption holds. It is needed for training alone: what it says, mapped towards the
-images, is taught to the small text tower afterwards (`distil`).
+The teacher knows words that no caption holds. It is needed for training alone: what it says, mapped
+towards the images, is taught to the small text tower afterwards (`distil`).
 """
 
 from collections.abc import Sequence

@@ -2,11 +2,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.builtin_model import make_model, model_config
-from trainer.captions import text_batches, text_loss
-from trainer.learner import Learner, tokenize
+from trainer.builtin.captions import text_batches, text_loss
+from trainer.builtin.learner import Learner, tokenize
+from trainer.builtin.model import make_model, model_config
+from trainer.builtin.pairs import PairSet
 from trainer.loop import make_optimizer
-from trainer.pairs import PairSet
 from trainer.vocabulary import learn_vocabulary
 
 SUBJECTS = ("dog", "ship", "child", "car", "bird", "tower", "horse", "river")

@@ -1,12 +1,10 @@
-"""The learner: a CLIP model with the parts that only training needs, and the loss of a batch of pairs."""
+"""The built-in model while it learns: what only training needs, the words it must name, and the loss."""
 
 import copy
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +13,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .batches import TRAINING_TEMPLATES, Batch
+from ..losses import LOG_SCALE_MAX, belonging, spread_cross_entropy, weighted_contrastive
+from ..precision import has_fast_bfloat16
+from ..templates import TRAINING_TEMPLATES
+from .batches import Batch
 from .kinds import kinds_of
-from .losses import belonging, spread_cross_entropy, weighted_contrastive
 from .pairs import PairSet
 
 LENGTH_PARTS = 3  # captions are twice as long as names: halves the cost of the text side
-LOG_SCALE_MAX = math.log(100)  # as CLIP has it (arXiv 2103.00020, section 2.5)
 WORD_LOSS_WEIGHT = 1.0
 LEAST_GROUPS = 12  # whose texts must hold a word before it is asked for
 # fmt: off
@@ -176,11 +175,3 @@ def wordings_of(pairs: PairSet) -> Iterable[str]:
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """Give (n, context_length) int64 ids."""
     return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(list(texts))])
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Tell whether half precision pays: where the CPU lacks the instructions it is several times slower."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "avx512_bf16" in cpu.read_text()

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from indexer.encoders.loading import load_encoder
-from trainer.builtin_data import read_data
-from trainer.builtin_model import encode_texts, model_config
-from trainer.builtin_recipe import Run, export
-from trainer.builtin_rounds import IMAGE_ROUNDS, ROUNDS, TAUGHT, Round, shortened, shortened_images
+from trainer.builtin.data import read_data
+from trainer.builtin.model import encode_texts, model_config
+from trainer.builtin.recipe import Run, export
+from trainer.builtin.rounds import IMAGE_ROUNDS, ROUNDS, TAUGHT, Round, shortened, shortened_images
 
 from .teachers import WordTeacher
 
@@ -114,8 +114,8 @@ def test_the_last_two_rounds_end_in_a_model_that_is_exported(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"SPANS": 60, "BRIDGE_STEPS": 5, "BRIDGE_BATCH": 50, "DISTIL_STEPS": 2}.items():
-        monkeypatch.setattr(f"trainer.taught.{name}", value)
-    monkeypatch.setattr("trainer.distilling.BATCH", 40)
+        monkeypatch.setattr(f"trainer.builtin.taught.{name}", value)
+    monkeypatch.setattr("trainer.builtin.distilling.BATCH", 40)
     run = Run(read_data(data_folder), tmp_path / "run")
     run.learn_pairs([FIRST])
     before = run.finished().visual.state_dict()

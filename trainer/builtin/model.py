@@ -13,15 +13,15 @@ from torch import nn
 from indexer.encoders.builtin.network import register_image_network
 from indexer.records import Vectors
 
+from ..evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
+from ..vocabulary import learn_vocabulary
 from .batches import normalise
-from .builtin_data import Data, at_side
-from .builtin_rounds import SEED
-from .evaluate import TEMPLATES, Recall, class_vectors, prompts, text_to_image_recall, zero_shot_top_1
+from .data import Data, at_side
 from .learner import tokenize
 from .pairs import PairSet
-from .vocabulary import learn_vocabulary
+from .rounds import SEED
 
-BUILTIN_FOLDER = Path(__file__).parent.parent / "indexer" / "encoders" / "builtin"
+BUILTIN_FOLDER = Path(__file__).parents[2] / "indexer" / "encoders" / "builtin"
 CONFIG_FILE = BUILTIN_FOLDER / "open_clip_config.json"
 
 

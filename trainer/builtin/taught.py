@@ -1,4 +1,4 @@
-"""The taught round: images learn from a teacher's texts, and the text tower then learns what they settled on.
+"""The teacher's round: images learn from its texts, and the text tower then learns what they settled on.
 
 The small text tower of the rounds before says nothing of words that no caption holds. A sentence encoder
 (`teacher`) takes its place while the images learn once more; only a bridge into the common space learns with
@@ -20,11 +20,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .batches import TRAINING_TEMPLATES, Batch
-from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from ..checkpoint import Progress, load_checkpoint, save_checkpoint
+from ..loop import StepReport, make_optimizer
+from ..templates import TRAINING_TEMPLATES
+from .batches import Batch
 from .distilling import Lesson, distil, in_sentences, spans
 from .learner import Learner, WordQueries, tokenize
-from .loop import StepReport, make_optimizer
 from .teacher import Bridge
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.pairs import PairSet, hold_out, read_captioned, read_labelled
+from trainer.builtin.pairs import PairSet, hold_out, read_captioned, read_labelled
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Captions first: a text tower learns from texts alone which of them say the same.
+"""The first part of the recipe: from captions alone, the text tower learns which texts say the same.
 
 Captions of one photo, and wordings of one name, are each other's positives in a contrastive loss (as
 sentence pairs in Gao et al. 2021, arXiv 2104.08821, section 4). With few images, a text side that has a
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..losses import multi_positive_contrastive
 from .batches import key_offsets, word
 from .learner import Learner
-from .losses import multi_positive_contrastive
 from .pairs import PairSet
 
 SCALE = 20.0  # inverse temperature, that of Gao et al.

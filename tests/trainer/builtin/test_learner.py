@@ -3,10 +3,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from trainer.batches import Share, batches
-from trainer.builtin_model import make_model, model_config
-from trainer.learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
-from trainer.pairs import PairSet
+from trainer.builtin.batches import Share, batches
+from trainer.builtin.learner import Learner, RememberedTexts, WordQueries, WordTargets, draw_columns, tokenize
+from trainer.builtin.model import make_model, model_config
+from trainer.builtin.pairs import PairSet
 from trainer.vocabulary import learn_vocabulary
 
 CAPTIONS = tuple((f"a dog runs {n}", f"the dog is running {n}") for n in range(12))

@@ -1,4 +1,4 @@
-"""Pairs: images with the texts that belong to them, read from tar shards into memory."""
+"""Pairs of the recipe: small images with their texts, read from tar shards and all kept in memory."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-from trainer.kinds import kinds_of
+from trainer.builtin.kinds import kinds_of
 
 
 def test_a_breed_is_a_dog() -> None:

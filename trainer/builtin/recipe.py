@@ -1,6 +1,6 @@
-"""The recipe of the built-in model: data, settings and the command that trains and exports it.
+"""The command that trains the built-in model, round by round, and exports it.
 
-    python -m trainer.builtin_recipe --data DATA --run RUN_FOLDER
+    python -m trainer.builtin.recipe --data DATA --run RUN_FOLDER
 
 trains, or goes on training, and in the end measures the model and writes its files into the package.
 
@@ -19,9 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batches import TRAINING_TEMPLATES, Batch, batches
-from .builtin_data import COARSE_SIZE, HELD_OUT_PER_CLASS, Data, read_data
-from .builtin_model import (
+from ..checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
+from ..loop import Schedule, StepReport, make_optimizer, train
+from ..templates import TRAINING_TEMPLATES
+from .batches import Batch, batches
+from .captions import text_batches, text_loss
+from .data import COARSE_SIZE, HELD_OUT_PER_CLASS, Data, read_data
+from .learner import (
+    Learner,
+    RememberedTexts,
+    WordQueries,
+    WordTargets,
+    draw_columns,
+    tokenize,
+    wordings_of,
+)
+from .model import (
     BUILTIN_FOLDER,
     CONFIG_FILE,
     encode_texts,
@@ -30,7 +43,7 @@ from .builtin_model import (
     measure,
     model_config,
 )
-from .builtin_rounds import (
+from .rounds import (
     IMAGE_ROUNDS,
     ROUNDS,
     SEED,
@@ -43,18 +56,6 @@ from .builtin_rounds import (
     shortened,
     shortened_images,
 )
-from .captions import text_batches, text_loss
-from .checkpoint import Progress, load_checkpoint, load_state, save_checkpoint, save_state
-from .learner import (
-    Learner,
-    RememberedTexts,
-    WordQueries,
-    WordTargets,
-    draw_columns,
-    tokenize,
-    wordings_of,
-)
-from .loop import Schedule, StepReport, make_optimizer, train
 from .taught import (
     ImageLearner,
     Teacher,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.teacher import TEACHER_DIMENSION
+from trainer.builtin.teacher import TEACHER_DIMENSION
 
 
 class WordTeacher:

@@ -1,4 +1,4 @@
-"""Batches: which pairs a training step sees, with chance in crop, colour, caption and wording."""
+"""Batches of the recipe: which pairs a step sees, with chance in crop, colour, caption and wording."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,21 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ..templates import TRAINING_TEMPLATES
 from .mixing import Mixture, mix
 from .pairs import PairSet
-
-TRAINING_TEMPLATES = (
-    "{}",
-    "a {}",
-    "the {}",
-    "a photo of a {}",
-    "a picture of a {}",
-    "a close-up of a {}",
-    "a photo of the {}",
-    "there is a {}",
-    "a small {}",
-    "one {} in the picture",
-)
 
 TURN_MAX = 15.0  # degrees
 TINTED, TINT = 0.3, 0.25

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.batches import Share, augment, batches
-from trainer.mixing import Mixture, mix
-from trainer.pairs import PairSet
+from trainer.builtin.batches import Share, augment, batches
+from trainer.builtin.mixing import Mixture, mix
+from trainer.builtin.pairs import PairSet
 
 
 def plain(count: int, size: int = 24) -> torch.Tensor:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..loop import Schedule
 from .batches import Share
-from .builtin_data import Data
-from .loop import Schedule
+from .data import Data
 
 SEED = 20261121
 TAUGHT_SEED = SEED + 4

@@ -1,4 +1,4 @@
-"""Distilling: a small text tower learns to say what the teacher says across the bridge.
+"""Distilling: the lessons in which the small text tower learns to say what the teacher says.
 
 Texts cost nothing, so it learns from far more than the captions: parts of them, and the words that the
 teacher knows and no caption holds.
@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from .batches import TRAINING_TEMPLATES
+from ..loop import Schedule, make_optimizer
+from ..templates import TRAINING_TEMPLATES
 from .learner import Learner, tokenize
-from .loop import Schedule, make_optimizer
 
 SCALE = 20.0  # inverse temperature
 SPAN_WORDS = (2, 7)

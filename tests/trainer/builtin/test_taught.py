@@ -8,9 +8,9 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from trainer.builtin_model import make_model, model_config
-from trainer.learner import Learner, tokenize
-from trainer.taught import (
+from trainer.builtin.learner import Learner, tokenize
+from trainer.builtin.model import make_model, model_config
+from trainer.builtin.taught import (
     IMAGE_SHARE,
     MeanTexts,
     Texts,
@@ -19,7 +19,7 @@ from trainer.taught import (
     remembered,
     teach_text_tower,
 )
-from trainer.teacher import Bridge
+from trainer.builtin.teacher import Bridge
 from trainer.vocabulary import learn_vocabulary
 
 from .teachers import WordTeacher
@@ -55,7 +55,7 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_the_bridge_begins_by_saying_what_the_text_tower_says(
     known: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.taught.BRIDGE_STEPS", 150)
+    monkeypatch.setattr("trainer.builtin.taught.BRIDGE_STEPS", 150)
     wanted = functional.normalize(torch.randn(len(known.texts), 16), dim=1)
     bridge = Bridge(16).eval()
     with torch.no_grad():
@@ -98,9 +98,9 @@ def test_the_mean_lies_between_the_two(learner: Learner, tokenizer: Tokenizer, k
 def test_the_text_tower_learns_the_mean(
     learner: Learner, tokenizer: Tokenizer, known: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.distilling.BATCH", 20)
-    monkeypatch.setattr("trainer.taught.SPANS", 30)
-    monkeypatch.setattr("trainer.taught.DISTIL_STEPS", 60)
+    monkeypatch.setattr("trainer.builtin.distilling.BATCH", 20)
+    monkeypatch.setattr("trainer.builtin.taught.SPANS", 30)
+    monkeypatch.setattr("trainer.builtin.taught.DISTIL_STEPS", 60)
     bridge = Bridge(256)
     wanted = MeanTexts(copy.deepcopy(learner), tokenizer, bridge).of(known)
 
