@@ -29,6 +29,7 @@ FLAT_DIFFERENCE_MAX = 40.0  # grey levels between flat cells, after tones are ma
 SHIFT = 3  # pixels that a cell may lie off
 SAME_MIN = 0.6  # correlation of a cell
 CHANGED_MAX = 0.008  # share of the cells of a copy on which nothing was put
+SHOWN_CHANGED_MAX = 0.1  # of the cells that show anything: two gulls may be all that a sky has
 MARKED_MAX = 0.08  # share of the cells that marks may change, wherever they are
 LABELLED_MAX = 0.15  # share of the cells that a label may change: one rectangle with a flat ground
 LABEL_AREA_MAX = 0.25
@@ -83,20 +84,29 @@ class _Comparison:
         alike = not share and not (self.likeness < SAME_WRITING_MIN).any()
         if alike and not may_be_page(self.aligned.one):
             return Finding.SAME
-        label = find_label(self.aligned, np.abs(self.toned - self.other), self.changed)
-        if is_rewritten(self.aligned, self.likeness, self.changed, label):
+        if self._is_much_of_what_shows or is_rewritten(self.aligned, self.likeness, self.changed):
             return Finding.OTHER
         if share <= MARKED_MAX:
             if shows_another_thing(self.aligned, self.toned, self.other, self.changed):
                 return Finding.OTHER
             return Finding.SAME if share <= CHANGED_MAX else self._marked(sure=True)
-        return self._marked(sure=share <= LABELLED_MAX and (self._is_all(label) or self.is_labelled))
+        return self._marked(sure=share <= LABELLED_MAX and (self.is_labelled or self._is_all_a_label))
 
     def _marked(self, *, sure: bool) -> Finding:
         return Finding.MARKED if sure and self.untouched >= UNTOUCHED_MIN else Finding.OTHER
 
-    def _is_all(self, label: Cells) -> bool:
-        """Tell whether hardly anything is changed but for a label."""
+    @property
+    def _is_much_of_what_shows(self) -> bool:
+        """Tell whether what is changed is more than a little of all that is not flat in either."""
+        spread = np.maximum(*(_spread(each, self.aligned.cell_side) for each in (self.toned, self.other)))
+        shows = int((self.aligned.common & (spread >= FLAT)).sum())
+        few = shows * SHOWN_CHANGED_MAX < CHANGED_MAX * self.aligned.common.sum()
+        return bool(few and self.changed.sum() > shows * SHOWN_CHANGED_MAX)
+
+    @property
+    def _is_all_a_label(self) -> bool:
+        """Tell whether hardly anything is changed but for a label on something that is no label."""
+        label = find_label(self.aligned, np.abs(self.toned - self.other), self.changed)
         return bool((self.changed & ~label).sum() <= LABEL_BESIDE_MAX * self.aligned.common.sum())
 
     @property

@@ -1,13 +1,16 @@
 """Labels: the rectangle with a ground of its own that was laid on one of two aligned pictures.
 
 A label's ground has one tone up to four straight edges, lies around its letters, and ends where the picture
-goes on; the other picture shows something else there. Two fillings of one form have the same ground instead.
+goes on. The other picture shows no even ground there: else it may have a label too, and two labels are two
+texts, so that who gives up one of the pictures loses what it says.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .aligning import Aligned, Cells, Mask, Pixels, as_pixels
 from .overlay import Grey
@@ -18,7 +21,7 @@ EDGE_INSET = 2  # pixels: at the edge itself two tones are mixed
 EDGES_MIN = 0.75  # of the four edges show the ground; letters may touch them
 EDGE_MIN = 0.3  # of each
 BEYOND_MAX = 0.4  # of what lies just outside may have the ground's tone: else it goes on there
-OTHERS_MAX = 0.5  # of the ground's share may the other picture have in that tone
+BENEATH_MAX = 0.45  # of what the other picture shows there may have one tone: else it may be a label as well
 SIDE_MIN = 8  # pixels: what is smaller has no ground
 
 
@@ -31,9 +34,9 @@ class _Box:
     width: int
     height: int
 
-    def of(self, mask: Mask) -> Mask:
+    def of(self, picture: NDArray[Any]) -> NDArray[Any]:
         """Cut it out."""
-        return mask[self.top : self.top + self.height, self.left : self.left + self.width]
+        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def grown(self, by: int) -> "_Box":
         """Move all edges outwards; inwards if negative."""
@@ -48,13 +51,9 @@ def find_label(aligned: Aligned, difference: Grey, changed: Cells) -> Cells:
     region = cv2.dilate(changed.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     inside = as_pixels(region, aligned.cell_side, aligned.one.shape)
     differs = inside & (difference >= DIFFERENCE_MIN)
-    labelled = [
-        cells
-        for picture, beneath in ((aligned.one, aligned.other), (aligned.other, aligned.one))
-        if (cells := _labelled(picture, beneath, inside, differs, aligned.cell_side)).any()
-    ]
-    # Two labels in one place are two texts: who gives up one of the pictures loses what it says.
-    return labelled[0] if len(labelled) == 1 else np.zeros_like(changed)
+    sides = ((aligned.one, aligned.other), (aligned.other, aligned.one))
+    found = (_labelled(*side, inside, differs, aligned.cell_side) for side in sides)
+    return next((cells for cells in found if cells.any()), np.zeros_like(changed))
 
 
 def _labelled(picture: Pixels, beneath: Pixels, inside: Mask, differs: Mask, side: int) -> Cells:
@@ -62,17 +61,24 @@ def _labelled(picture: Pixels, beneath: Pixels, inside: Mask, differs: Mask, sid
     cells = np.zeros((picture.shape[0] // side, picture.shape[1] // side), np.bool_)
     if not differs.any():
         return cells
-    tone = _commonest(picture[differs])
-    ground, hidden = (np.abs(each.astype(np.int16) - tone) < TONE_SPAN for each in (picture, beneath))
+    ground = _near(picture, _commonest(picture[differs]))
     box = _largest_box(ground & inside)
-    if _is_rectangle(ground, box) and box.of(hidden).mean() <= OTHERS_MAX * box.of(ground).mean():
+    if _is_rectangle(ground, box) and _ground_share(box.of(beneath)) <= BENEATH_MAX:
         bottom, right = box.top + box.height, box.left + box.width
         cells[box.top // side : -(-bottom // side), box.left // side : -(-right // side)] = True
     return cells
 
 
+def _near(picture: Pixels, tone: int) -> Mask:
+    return np.asarray(np.abs(picture.astype(np.int16) - tone) < TONE_SPAN)
+
+
+def _ground_share(picture: Pixels) -> float:
+    return float(_near(picture, _commonest(picture)).mean())
+
+
 def _commonest(tones: Pixels) -> int:
-    return int(np.convolve(np.bincount(tones, minlength=256), np.ones(9), "same").argmax())
+    return int(np.convolve(np.bincount(tones.ravel(), minlength=256), np.ones(9), "same").argmax())
 
 
 def _largest_box(mask: Mask) -> _Box:

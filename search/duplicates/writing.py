@@ -51,24 +51,23 @@ class _Strokes:
         return np.asarray(share / np.maximum(whole, 1e-6), np.float32)
 
 
-def is_rewritten(aligned: Aligned, likeness: NDArray[np.float32], changed: Cells, label: Cells) -> bool:
+def is_rewritten(aligned: Aligned, likeness: NDArray[np.float32], changed: Cells) -> bool:
     """Tell whether something else is written in the two.
 
-    That is so where both have strokes on the same ground that are not the same; but for where a label lies on
-    writing, or a few cells of one that was not seen. On a page it is so where anything has changed.
+    That is so where both have strokes on the same ground that are not the same; but for the few cells where a
+    label lies on writing. On a page it is so where anything has changed.
 
-    likeness: (rows, columns), how the cells correlate; changed: those that differ however they are toned;
-    label: those that a label lies on.
+    likeness: (rows, columns), how the cells correlate; changed: those that differ however they are toned.
     """
     one, other = (_strokes(picture, aligned.cell_side) for picture in (aligned.one, aligned.other))
     if _is_page(one, aligned.common):
         inner = changed[1:-1, 1:-1]  # at the edge a turned page shows its corners
         return int(inner.sum()) >= REWRITTEN_CELLS or _has_odd_letter(aligned)
     same_ground = np.abs(one.ground - other.ground) <= GROUND_APART_MAX
-    both = aligned.common & one.is_written & other.is_written & same_ground & ~label
+    both = aligned.common & one.is_written & other.is_written & same_ground
     both &= np.minimum(one.missing_in(other), other.missing_in(one)) >= MISSING_MIN
     rewritten = int((likeness[both] < SAME_WRITING_MIN).sum())
-    return bool(rewritten >= max(REWRITTEN_CELLS, REWRITTEN_SHARE_MIN * (changed & ~label).sum()))
+    return bool(rewritten >= max(REWRITTEN_CELLS, REWRITTEN_SHARE_MIN * changed.sum()))
 
 
 def may_be_page(picture: Pixels) -> bool:

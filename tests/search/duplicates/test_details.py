@@ -149,3 +149,25 @@ def test_flat_pictures_of_different_tones_are_not_the_same() -> None:
     halves.paste((200, 200, 200), (150, 0, 300, 300))
     turned = halves.rotate(90)
     assert compare_details(halves, turned, WHOLE).finding is Finding.OTHER
+
+
+def clouds(noise: int, *, gulls: bool) -> Image.Image:
+    """A sky with hardly anything in it; each exposure has its own noise."""
+    down, across = np.linspace(0, 1, 600)[:, None], np.linspace(0, 1, 900)[None, :]
+    tones = 90 + 110 * down + 14 * np.sin(9 * across) * np.sin(7 * down)
+    grains = np.random.default_rng(noise).normal(0, 1.5, tones.shape)
+    sky = Image.fromarray(np.clip(tones + grains, 0, 255).astype(np.uint8)).convert("RGB")
+    for x, y in ((200, 170), (260, 200)) if gulls else ():
+        wings = [(x - 24, y - 10), (x, y), (x + 24, y - 12)]
+        ImageDraw.Draw(sky).line(wings, fill=(50, 50, 55), width=5)
+    return sky
+
+
+def test_gulls_in_an_empty_sky_are_all_that_it_shows() -> None:
+    one, other = clouds(1, gulls=True), recompressed(clouds(2, gulls=False), 90)
+    assert compare_details(one, other, WHOLE).finding is Finding.OTHER
+
+
+def test_a_copy_of_an_empty_sky_is_the_same() -> None:
+    one, other = clouds(1, gulls=True), recompressed(clouds(1, gulls=True), 60)
+    assert compare_details(one, other, WHOLE).finding is Finding.SAME
