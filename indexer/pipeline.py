@@ -1,6 +1,5 @@
 """The pipeline: joins scan, decode, encode and store into one indexing run."""
 
-import glob
 import itertools
 import os
 import re
@@ -22,7 +21,7 @@ from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_backg
 from .decode import AGAIN_ADVICE, ONCE_MORE_ADVICE, DecodePool, DecodeRules
 from .encoders.base import Encoder
 from .encoders.loading import choose_auto, load_encoder, load_encoder_for
-from .errors import FolderMissing
+from .errors import FolderMissing, UsageError
 from .fingerprint import content_hash
 from .opening import MAX_MEGAPIXELS, MEGAPIXELS_ADVICE
 from .paths import home_expanded, refuse_file
@@ -36,10 +35,19 @@ from .records import (
     Unreadable,
     Vectors,
 )
-from .scan import Found, OutOfReach, ScanRules, scan, with_slashes
-from .store.excludes import get_excludes, put_excludes
+from .scan import Found, OutOfReach, ScanRules, scan
+from .store.excludes import (
+    Exclude,
+    get_excludes,
+    placed,
+    put_excludes,
+    replaced,
+    said_around,
+    said_within,
+    without_empty,
+)
 from .store.library import open_for_writing, open_library
-from .store.names import absolute, real, relative_to
+from .store.names import absolute, real
 from .store.records import Changeover, Known, ScanOutcome, StoredEncoder
 from .store.writer import LibraryWriter
 
@@ -48,6 +56,7 @@ COMMIT_SECONDS = 5.0  # what a kill may cost
 COMMIT_IMAGES = 1024  # what may wait in memory
 HISTORY_DAYS = 90
 COUNTER_SECONDS = 1.0  # what the end of a run waits for the thread that counts files
+NAMED_MAX = 3  # folders, or groups of patterns, that a notice names
 LIMIT_TOLD = re.compile(r"over the limit of ([\d,.]+) MP")  # as the decoder words it
 
 
@@ -59,8 +68,8 @@ class IndexSettings:
     device: str = "auto"
     batch_size: int | None = None  # None: what keeps the encoder busy
     workers: int | None = None  # decoding processes; None: one per core
-    exclude: tuple[str, ...] = ()  # none: those that the library remembers
-    no_exclude: bool = False  # let the library forget those it remembers
+    exclude: tuple[str, ...] = ()  # none: those that the library remembers of the folders
+    no_exclude: bool = False  # let the library forget those of the folders
     include_hidden: bool = False
     wanted: Callable[[Path], bool] | None = None  # only files that it holds for; None: all
     max_megapixels: float | None = None  # None: the decoder's default
@@ -89,11 +98,6 @@ class _Root:
     path: Path  # without links
     typed: Path  # absolute, as it was named
     inner: tuple[Path, ...]  # folders below it that are scanned by themselves
-
-    def scan(self, settings: IndexSettings, stopped: Callable[[], bool]) -> Iterator[Found]:
-        """List what is below it."""
-        rules = ScanRules(exclude=settings.exclude, include_hidden=settings.include_hidden)
-        return scan(self.path, rules, typed=self.typed, apart=self.inner, stopped=stopped)
 
 
 @dataclass
@@ -148,15 +152,17 @@ def index_folders(
     library is the library's own folder, made when absent. folders None are those that it covers already;
     of these the ones that are not there are passed over with a notice, unless none is there. What was
     committed (every few seconds) stays, whatever happens later; setting `stop` ends the run cleanly after the
-    batch at hand, and the next run goes on from there. What `exclude` leaves out, the library remembers for
-    the next runs. Raises FolderMissing, UsageError for a file, LibraryBusy, LibraryReadOnly, DiskFull,
-    EncoderError, and LibraryMissing when neither folders nor a library are given.
+    batch at hand, and the next run goes on from there. What `exclude` leaves out of these folders, the
+    library remembers for the next runs. Raises FolderMissing, UsageError for a file or for patterns beside
+    `no_exclude`, LibraryBusy, LibraryReadOnly, DiskFull, EncoderError, and LibraryMissing when neither
+    folders nor a library are given.
     """
     there, away = (folders, []) if folders is not None else _covered_folders(library)
     roots = _roots(there)
-    settings = settings or IndexSettings()
+    settings = _with_clear_excludes(settings or IndexSettings())
     with open_for_writing(library, create=True) as writer:
         run = _Run(writer, settings, on_progress, on_notice, stop or threading.Event())
+        run.leave_out(roots, away)
         with _counting(run, roots):
             return run.index(roots, away)
 
@@ -176,8 +182,9 @@ class _Run:
         self.on_progress = on_progress
         self.on_notice = on_notice
         self.stop = stop
-        self.remembered = get_excludes(writer)
-        self.settings = self._with_remembered(settings)
+        self.settings = settings
+        self.excludes = get_excludes(writer)
+        self.places: dict[Path, Path] = {}  # where each folder of the run lies for what was said of folders
         self.tally = _Tally()
         self.found: Counter[Path] = Counter()  # files below each root
         self.encoder: Encoder | None = None
@@ -185,23 +192,42 @@ class _Run:
         self.stored = self._choose_encoder()
         self.pending = _Pending()
 
-    def _with_remembered(self, settings: IndexSettings) -> IndexSettings:
-        """Leave out what the library remembers, unless this run says what to leave out."""
-        if settings.exclude or settings.no_exclude or not self.remembered:
-            return settings
-        self.on_notice(f"left out as in earlier runs: {_options(self.remembered)}; --no-exclude ends this")
-        return replace(settings, exclude=self.remembered)
+    def leave_out(self, roots: Sequence[_Root], away: Sequence[Path]) -> None:
+        """Settle what this run leaves out, and what the library remembers of it."""
+        covered = dict.fromkeys(map(real, self.writer.roots()))
+        self.places = {folder: placed(folder, covered) for folder in (*(r.path for r in roots), *away)}
+        folders = list(dict.fromkeys(self.places.values()))
+        if self.settings.exclude or self.settings.no_exclude:
+            self._remember_excludes(folders)
+        elif own := said_within(self.excludes, folders):
+            self.on_notice(f"left out as in earlier runs: {_options(own, folders)}; --no-exclude ends this")
+        if around := said_around(self.excludes, folders):
+            words = _options(around, folders)
+            self.on_notice(
+                f"left out as in earlier runs: {words}; to end this, --no-exclude with that folder"
+            )
 
-    def _remember_excludes(self, roots: Sequence[_Root]) -> None:
-        if not self.settings.exclude and not self.settings.no_exclude:
-            return
-        covered = self.writer.roots()
-        patterns = _from_everywhere(self.settings.exclude, [root.path for root in roots], covered)
-        ended = [pattern for pattern in self.remembered if pattern not in patterns]
+    def _remember_excludes(self, folders: Sequence[Path]) -> None:
+        """Take what this run says in place of what was said of its folders before."""
+        said, before = self.settings.exclude, self.excludes
+        self.excludes = replaced(before, folders, said)
+        ended = [
+            each
+            for each in before
+            if each not in self.excludes and ("/" in each.pattern or each.pattern not in said)
+        ]
         if ended:
-            self.on_notice(f"no longer left out, since this run says otherwise: {_options(ended)}")
-        if patterns != self.remembered:
-            put_excludes(self.writer, patterns)
+            words = _options(ended, folders)
+            self.on_notice(f"no longer left out, since this run says otherwise: {words}")
+        if self.excludes != before:
+            put_excludes(self.writer, self.excludes)
+
+    def scan(self, root: _Root, stopped: Callable[[], bool]) -> Iterator[Found]:
+        """List what is below a root."""
+        excludes = tuple((each.folder, each.pattern) for each in self.excludes)
+        rules = ScanRules(exclude_in=excludes, include_hidden=self.settings.include_hidden)
+        place = self.places[root.path]
+        return scan(root.path, rules, typed=root.typed, placed=place, apart=root.inner, stopped=stopped)
 
     def _choose_encoder(self) -> StoredEncoder:
         """Find which encoder this run is for, without loading it when the library knows."""
@@ -236,7 +262,6 @@ class _Run:
         handles = [self.writer.use_root(root.path) for root in roots]
         # Nothing is found where a drive is away; but what was there may be found to have moved.
         self.writer.begin_scan([*handles, *map(self.writer.use_root, away)])
-        self._remember_excludes(roots)
         wanted = itertools.chain.from_iterable(map(self._wanted, roots, handles))
         first = next(wanted, None)
         if first is not None and not self.stop.is_set():
@@ -251,7 +276,8 @@ class _Run:
 
     def _found(self, root: _Root, handle: int) -> Iterator[FoundFile]:
         """List files, and keep aside what could not be listed."""
-        for item in root.scan(self.settings, self.stop.is_set):
+        self.writer.look_at(handle)
+        for item in self.scan(root, self.stop.is_set):
             if self.stop.is_set():
                 return
             if isinstance(item, Unreadable):
@@ -262,6 +288,7 @@ class _Run:
             elif self.settings.wanted is None or self.settings.wanted(item.path):
                 self.found[root.path] += 1
                 yield item
+        self.writer.look_at(handle)
 
     def _wanted(self, root: _Root, handle: int) -> Iterator[FoundFile]:
         """Let through what must be decoded; count the rest, and link what is known by its content."""
@@ -384,7 +411,7 @@ class _Run:
             )
 
     def _tell_empty(self, roots: Sequence[_Root]) -> None:
-        besides = " besides what is left out" if self.settings.exclude else ""
+        besides = " besides what is left out" if self.excludes else ""
         for root in roots:
             if not any(self.found[folder] for folder in (root.path, *root.inner)):
                 self.on_notice(f"{root.typed}: no picture was found there{besides}")
@@ -473,24 +500,31 @@ def _kept_words(change: Changeover, name: str) -> str:
     )
 
 
-def _options(patterns: Iterable[str]) -> str:
-    return " ".join(f"--exclude {shlex.quote(pattern)}" for pattern in patterns)
+def _options(excludes: Iterable[Exclude], folders: Sequence[Path]) -> str:
+    """Write patterns as options, with the folders they were said of but where these are the run's."""
+    by_pattern: dict[str, list[Path]] = {}
+    for each in excludes:
+        by_pattern.setdefault(each.pattern, []).append(each.folder)
+    by_folders: dict[tuple[Path, ...], list[str]] = {}
+    for pattern, said_of in by_pattern.items():
+        key = () if set(folders) <= set(said_of) else tuple(said_of)
+        by_folders.setdefault(key, []).append(f"--exclude {shlex.quote(pattern)}")
+    parts = [" ".join(options) + _in_words(said_of) for said_of, options in by_folders.items()]
+    more = ["and more, which `sightline status` lists"] if len(parts) > NAMED_MAX else []
+    return ", ".join([*parts[:NAMED_MAX], *more])
 
 
-def _from_everywhere(
-    patterns: Sequence[str], folders: Sequence[Path], covered: Sequence[Path]
-) -> tuple[str, ...]:
-    """Add to patterns how they read from a covered folder, when they were said of folders inside it."""
-    patterns = [with_slashes(pattern) for pattern in patterns]
-    paths = [p.removeprefix("./") for p in patterns if "/" in p.removeprefix("./").rstrip("/")]
-    below = [relative_to(folder, root) for folder in folders for root in covered]
-    added = [
-        f"{glob.escape(inside)}/{path}"
-        for inside in below
-        for path in paths
-        if inside and not path.startswith("*") and not Path(path).is_absolute()
-    ]
-    return tuple(dict.fromkeys([*patterns, *added]))
+def _in_words(folders: Sequence[Path]) -> str:
+    more = f" and {len(folders) - NAMED_MAX} more folders" if len(folders) > NAMED_MAX else ""
+    return f" in {', '.join(map(str, folders[:NAMED_MAX]))}{more}" if folders else ""
+
+
+def _with_clear_excludes(settings: IndexSettings) -> IndexSettings:
+    """Drop empty patterns; raise UsageError for patterns beside `no_exclude`."""
+    exclude = without_empty(settings.exclude)
+    if exclude and settings.no_exclude:
+        raise UsageError("exclude and no_exclude exclude each other: give one of them")
+    return replace(settings, exclude=exclude)
 
 
 def _covered_folders(library: Path) -> tuple[list[Path], list[Path]]:
@@ -548,7 +582,7 @@ def _counting(run: _Run, roots: Sequence[_Root]) -> Iterator[None]:
         return ended.is_set() or run.stop.is_set()
 
     def count() -> None:
-        found = itertools.chain.from_iterable(root.scan(run.settings, stopped) for root in roots)
+        found = itertools.chain.from_iterable(run.scan(root, stopped) for root in roots)
         files = sum(isinstance(item, FoundFile) for item in found)
         if not stopped():
             run.tally.total = files

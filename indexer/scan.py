@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
@@ -52,9 +52,13 @@ class ScanRules:
     in a slash means folders only. So `--exclude drafts` leaves out everything called drafts at any depth,
     `--exclude '*.png'` all PNG files, `--exclude '2019/*raw*'` what is below 2019 and has "raw" in its path.
     On Windows a backslash parts folders as a slash does.
+
+    What was said of another folder holds in there, as if that had been scanned: inside the scanned folder,
+    or around it; then all of the scanned folder may be left out.
     """
 
     exclude: tuple[str, ...] = ()
+    exclude_in: tuple[tuple[Path, str], ...] = ()  # the same, each with the folder it was said of
     include_hidden: bool = False  # names that begin with a dot; recycle bins and .git stay out all the same
     raw: bool = True  # give RAW files; without rawpy they become Skipped, with the remedy
 
@@ -81,6 +85,7 @@ def scan(
     rules: ScanRules,
     *,
     typed: Path | None = None,
+    placed: Path | None = None,
     apart: Iterable[Path] = (),
     stopped: Callable[[], bool] = lambda: False,
     platform: str = sys.platform,
@@ -89,17 +94,25 @@ def scan(
 
     Links are followed; a folder is visited once, however many links lead to it, by its own path if that
     is below root. A root that cannot be listed is Unreadable. `typed` is the absolute name that the user
-    gave root, which patterns may go by as well. Folders that are `apart` are not entered. `stopped` is asked
-    at every name, also of files that are no images: true ends the scan.
+    gave root, which patterns may go by as well. `placed` is its name among the folders that patterns were
+    said of. Folders that are `apart` are not entered. `stopped` is asked at every name, also of files that
+    are no images: true ends the scan.
     """
     root = root.absolute()
-    excluded = _Excluded({root, typed or root}, (with_slashes(p, platform) for p in rules.exclude))
-    yield from _Walk(root, excluded, rules, tuple(apart), stopped).run()
+    placed = placed or root
+    said = [*((placed, pattern) for pattern in rules.exclude), *rules.exclude_in]
+    excluded = _Excluded(placed, {root, typed or root, placed}, _by_folder(said, platform))
+    if not excluded.is_all():
+        yield from _Walk(root, excluded, rules, tuple(apart), stopped).run()
 
 
-def with_slashes(pattern: str, platform: str = sys.platform) -> str:
-    """Write an `exclude` pattern as paths are held against it; elsewhere a backslash is part of a name."""
-    return pattern.replace("\\", "/") if platform == "win32" else pattern
+def _by_folder(said: Iterable[tuple[Path, str]], platform: str) -> dict[Path, list[str]]:
+    """Sort patterns by folder, as paths are held against them; elsewhere a backslash is part of a name."""
+    sorted_out: dict[Path, list[str]] = {}
+    for folder, pattern in said:
+        written = pattern.replace("\\", "/") if platform == "win32" else pattern
+        sorted_out.setdefault(folder, []).append(written)
+    return sorted_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +122,62 @@ class _Folder:
 
 
 class _Excluded:
-    """Decides what `exclude` leaves out."""
+    """Decides what `exclude` leaves out of a scanned folder."""
 
-    def __init__(self, roots: Iterable[Path], exclude: Iterable[str]) -> None:
-        patterns = tuple(exclude)
-        self._bases = [root.as_posix().rstrip("/") + "/" for root in roots]
-        self._any = _compile([p for p in patterns if not p.endswith("/")])
-        self._folder = _compile([p.rstrip("/") for p in patterns if p.endswith("/")])
+    def __init__(self, placed: Path, names: Iterable[Path], by_folder: Mapping[Path, list[str]]) -> None:
+        self._bases = [name.as_posix().rstrip("/") + "/" for name in names]
+        self._said = [
+            _Said(
+                folder,
+                around=_prefix(placed, folder),
+                inside=_prefix(folder, placed),
+                any_kind=_compile([p for p in patterns if not p.endswith("/")]),
+                folder_only=_compile([p.rstrip("/") for p in patterns if p.endswith("/")]),
+            )
+            for folder, patterns in by_folder.items()
+            if placed.is_relative_to(folder) or folder.is_relative_to(placed)
+        ]
 
     def __call__(self, name: str, relative: str, *, is_folder: bool) -> bool:
-        return self._match(self._any, name, relative) or (
-            is_folder and self._match(self._folder, name, relative)
+        return any(
+            said.matches(name, said.around + relative[len(said.inside) :], self._bases, relative, is_folder)
+            for said in self._said
+            if relative.startswith(said.inside)
         )
 
-    def _match(self, pattern: re.Pattern[str] | None, name: str, relative: str) -> bool:
-        if pattern is None:
-            return False
-        return any(map(pattern.match, (name, relative, *(base + relative for base in self._bases))))
+    def is_all(self) -> bool:
+        """Tell whether the scanned folder lies in one that is left out of a folder around it, or is one."""
+        return any(said.leaves_out_what_is_scanned() for said in self._said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was said of one folder."""
+
+    folder: Path
+    around: str  # where the scanned folder lies in it: "" or "2019/May/"
+    inside: str  # where it lies in the scanned folder; one of the two is empty
+    any_kind: re.Pattern[str] | None
+    folder_only: re.Pattern[str] | None
+
+    def matches(self, name: str, path: str, bases: Iterable[str], below: str, is_folder: bool) -> bool:
+        """Hold the patterns against a name, a path in the folder, and all names of the whole path."""
+        patterns = [self.any_kind, self.folder_only] if is_folder else [self.any_kind]
+        return any(
+            pattern is not None and any(map(pattern.match, (name, path, *(base + below for base in bases))))
+            for pattern in patterns
+        )
+
+    def leaves_out_what_is_scanned(self) -> bool:
+        base = self.folder.as_posix().rstrip("/") + "/"
+        paths = accumulate(self.around.split("/")[:-1], "{}/{}".format)
+        return any(self.matches(path.rpartition("/")[2], path, [base], path, True) for path in paths)
+
+
+def _prefix(folder: Path, around: Path) -> str:
+    """Give what a path in a folder begins with, seen from a folder around it; else nothing."""
+    below = folder.relative_to(around).as_posix() if folder.is_relative_to(around) else "."
+    return "" if below == "." else below + "/"
 
 
 def _compile(patterns: list[str]) -> re.Pattern[str] | None:

@@ -1,6 +1,7 @@
 """Typed paths: file names as people type and paste them, with blanks and as addresses."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,17 +11,39 @@ FILE_ADDRESS = "file://"
 WORDS_MAX = 10  # of one name, on each side: each pair of ends costs a look at the disk
 
 
-def from_address(address: str) -> Path:
-    """Give the file of a `file://` address, as our pages and browsers write it; raises UsageError."""
+def from_address(address: str, *, system: str = os.name) -> Path:
+    """Give the file of a `file://` address, as our pages and browsers write it; raises UsageError.
+
+    A # or ? is a part of the name only where there is such a file: they are to be written as %23 and %3F.
+    """
+    host, _, rest = address.removeprefix(FILE_ADDRESS).partition("/")
+    if system != "nt" and not _is_this_computer(host):
+        raise UsageError(f"{address}: names a file of the computer {host!r}; give a path that leads there")
+    path_of = _windows_path if system == "nt" else _posix_path
+    whole, cut = (path_of(host, _unescaped(part)) for part in (rest, re.split("[#?]", rest)[0]))
+    return Path(whole if whole != cut and os.path.exists(whole) else cut)  # noqa: PTH110  (any text: no error)
+
+
+def _is_this_computer(host: str) -> bool:
+    return host in ("", "localhost")
+
+
+def _unescaped(text: str) -> str:
     from urllib.parse import unquote_to_bytes  # costs a search for words 5 ms
 
-    host, _, rest = address.removeprefix(FILE_ADDRESS).partition("/")
-    path = os.fsdecode(unquote_to_bytes(rest.partition("#")[0].partition("?")[0]))
-    if os.name == "nt":
-        return Path(f"//{host}/{path}" if host not in ("", "localhost") else path)
-    if host not in ("", "localhost"):
-        raise UsageError(f"{address}: names a file of the computer {host!r}; give a path that leads there")
-    return Path("/" + path)
+    return os.fsdecode(unquote_to_bytes(text))
+
+
+def _posix_path(_host: str, path: str) -> str:
+    return f"/{path}"
+
+
+def _windows_path(host: str, path: str) -> str:
+    """Give a path on a drive or a share, which may stand in the place of the computer or after it."""
+    if _is_this_computer(host):
+        is_share = path.startswith("/")  # its two slashes after the two of the address
+        return f"//{path.lstrip('/')}" if is_share else path
+    return f"{host}/{path}" if re.fullmatch("[A-Za-z]:", host) else f"//{host}/{path}"
 
 
 def rejoined(words: Sequence[str], at: int) -> str | None:

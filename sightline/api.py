@@ -96,8 +96,8 @@ class Library:
         regions: store patch vectors too, so that hits are highlighted without reading them; None: as it was
         said last. on_progress hears how far the run is, on_notice one-line remarks; setting stop ends it
         cleanly.
-        exclude: a glob of paths to leave out, or several, which the library remembers; no_exclude: take in
-        again what they left out. What was committed before an error stays. Raises
+        exclude: a glob of paths to leave out, or several, which the library remembers of these folders;
+        no_exclude: take in again what they left out. What was committed before an error stays. Raises
         FolderMissing, UsageError for what no such choice can be, EncoderUnknown, LibraryBusy,
         LibraryReadOnly, EncoderError, DiskFull.
         """

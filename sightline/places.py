@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 
-from indexer.errors import FolderMissing, LibraryMissing, SightlineError, UsageError
+from indexer.errors import FolderMissing, LibraryMissing, UsageError
 from indexer.paths import home_expanded, identity_of
 from indexer.store.files import LIBRARY_NAME, catalog_file, find_library
-from indexer.store.names import absolute, real, relative_to
+from indexer.store.names import absolute, real
 from indexer.typed_paths import rejoined
 
 VARIABLE = "SIGHTLINE_LIBRARY"
 BELOW_MAX = 3  # libraries that are named in a message
+ENTRIES_MAX = 500  # of a folder, that are looked at for the sake of a message
 
 
 def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path | None = None) -> Path:
@@ -32,6 +34,17 @@ def library_to_read(option: Path | None, environ: Mapping[str, str], here: Path 
     return found
 
 
+def library_nearby(environ: Mapping[str, str]) -> Path | None:
+    """Give the library that the variable names, else the nearest at or above the current folder, if any."""
+    named = _from_environment(environ)
+    if named is not None:
+        return library if is_library(library := as_library(named)) else None
+    try:
+        return find_library(current_folder(environ))
+    except FolderMissing:  # it was deleted
+        return None
+
+
 def _named_library(named: Path, by: str) -> Path:
     """Give the library at a place that was named; above it none is taken, but told of."""
     folder = as_library(named)
@@ -43,18 +56,20 @@ def _named_library(named: Path, by: str) -> Path:
 
 
 def _libraries_below(folder: Path) -> tuple[Path, ...]:
-    """Name the folders just below one that have a library, so that it is not made once more above them."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    except OSError:
-        return ()
-    found = (Path(name) for name in names if _has_library(folder / name))
-    return tuple(islice(found, BELOW_MAX))
+    """Name folders just below one that have a library, so that it is not made once more above them."""
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in islice(entries, ENTRIES_MAX):
+            if len(found) < BELOW_MAX and _has_library(entry):
+                found.append(Path(entry.name))
+    return tuple(sorted(found))
 
 
-def _has_library(folder: Path) -> bool:
-    return os.path.isfile(catalog_file(folder / LIBRARY_NAME))  # noqa: PTH113  (no error, whatever is there)
+def _has_library(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link to a drive that died
+        is_open = not entry.name.startswith(".") and entry.is_dir()
+        return is_open and is_library(Path(entry.path, LIBRARY_NAME))
+    return False
 
 
 def current_folder(environ: Mapping[str, str]) -> Path:
@@ -77,21 +92,24 @@ def library_to_write(
 
     The one that is named; else the one at or above the folders; else the one at or above `here`, for a
     folder that it covers already and for several folders; else a new one in the folder. notify is told when
-    a new one would lie near another, which may have been meant.
+    a new one would lie near another, which may have been meant. Without folders, the one that is there.
+
+    Raises FolderMissing, LibraryMissing, UsageError, and LibraryBusy, CatalogDamaged and their like when the
+    one at or above `here` cannot be asked what it covers.
     """
+    if not folders:
+        return library_to_read(option, environ, here)
     for number, folder in enumerate(folders):
         if not folder.is_dir():
             raise FolderMissing(folder, rejoined(list(map(str, folders)), number))
     named = option or _from_environment(environ)
-    library = as_library(named) if named else _unnamed(environ, here, list(map(normal, folders)))
+    library = as_library(named) if named else _unnamed(here, list(map(normal, folders)))
     if not is_library(library) and (note := _note_of_new(library, None if named else here)):
         notify(note)
     return library
 
 
-def _unnamed(environ: Mapping[str, str], here: Path, folders: Sequence[Path]) -> Path:
-    if not folders:
-        return library_to_read(None, environ, here)
+def _unnamed(here: Path, folders: Sequence[Path]) -> Path:
     above = {find_library(folder) for folder in folders}
     if len(above) == 1 and None not in above:
         return above.pop()  # type: ignore[return-value]
@@ -120,13 +138,15 @@ def _note_of_new(library: Path, here: Path | None) -> str | None:
 
 
 def _covers(library: Path, folder: Path) -> bool:
-    """Tell whether a folder is one of the library's, or below one."""
+    """Tell whether a folder is one of the library's, or below one, by whatever name.
+
+    Raises LibraryBusy, CatalogDamaged: taken for a no, they would found a second library of the same images.
+    """
+    from indexer.store.folders import as_listed, folder_below
     from indexer.store.lookup import roots_of
 
-    try:
-        return any(relative_to(folder, root) is not None for root in roots_of(library))
-    except SightlineError:  # a library that cannot be read has no say about another folder
-        return False
+    listed = as_listed(folder)
+    return any(folder_below(listed, root) is not None for root in roots_of(library))
 
 
 def normal(path: Path) -> Path:

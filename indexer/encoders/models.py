@@ -1,5 +1,6 @@
 """Models: the table of what can be used, and the choice that `auto` makes from it."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from .names import (
     BUILTIN,
     BUILTIN_FOLDER,
     WEIGHTS_FILES,
+    ModelFiles,
     architecture_config,
     hub_files,
+    open_clip_folder,
     published_table,
     resolve,
 )
@@ -45,6 +48,7 @@ class _Published:
     imagenet_top_1: float
     coco_recall_at_5: float
     note: str = ""
+    is_shared: bool = False  # other models of open_clip's table have their weights there too
 
 
 # Accuracy: open_clip's docs/openclip_classification_results.csv and docs/openclip_retrieval_results.csv.
@@ -54,7 +58,9 @@ RECOMMENDED: Mapping[str, _Published] = {
     ),
     GPU_CHOICE: _Published("timm/ViT-B-16-SigLIP", 813, 0.7604, 0.724, "recommended on a GPU"),
     "ViT-B-32/laion2b_s34b_b79k": _Published("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 605, 0.6656, 0.654),
-    "ViT-B-32/openai": _Published("timm/vit_base_patch32_clip_224.openai", 605, 0.6332, 0.559),
+    "ViT-B-32/openai": _Published(
+        "timm/vit_base_patch32_clip_224.openai", 605, 0.6332, 0.559, is_shared=True
+    ),
     "ViT-B-16/laion2b_s34b_b88k": _Published("laion/CLIP-ViT-B-16-laion2B-s34B-b88K", 598, 0.7023, 0.677),
     "ViT-L-14/laion2b_s32b_b82k": _Published("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", 1710, 0.7525, 0.711),
     "ViT-H-14/laion2b_s32b_b79k": _Published("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", 3944, 0.7796, 0.734),
@@ -71,10 +77,8 @@ def available_models(*, every: bool = False) -> list[ModelEntry]:
     entries = [_builtin_entry(exports)]
     entries += [_recommended_entry(name, facts, exports) for name, facts in RECOMMENDED.items()]
     listed = {entry.name for entry in entries}
-    here = _other_repositories()
-    if every or here:
-        found = _published_entries(exports, listed)
-        published = [entry for repository, entry in found if every or repository in here]
+    if every or _may_have_others():
+        published = list(_published_entries(exports, listed, every=every))
         entries += published
         listed |= {entry.name for entry in published}
     entries += [_own_entry(name) for name in sorted(exports) if name not in listed]
@@ -113,25 +117,38 @@ def _recommended_entry(name: str, facts: _Published, exports: Mapping[str, Tower
     )
 
 
-def _other_repositories() -> set[str]:
-    """Give the repositories in the hub's cache that hold open_clip's weights and are not recommended."""
-    recommended = {facts.repository for facts in RECOMMENDED.values()}
-    _, names = hub_files({})
-    return {
-        repository
-        for repository in cached_repositories()
-        if repository not in recommended and any(cached_file(repository, name) for name in names)
-    }
+def _may_have_others() -> bool:
+    """Tell whether the hub's cache may hold weights of open_clip's table that are not recommended.
+
+    This is told by the text of the table: to import it takes 3 s.
+    """
+    own = {facts.repository for facts in RECOMMENDED.values() if not facts.is_shared}
+    others = set(cached_repositories()) - own
+    return bool(others) and any(map(_is_in_table, others))
 
 
-def _published_entries(exports: Mapping[str, Towers], listed: set[str]) -> Iterator[tuple[str, ModelEntry]]:
-    """Give what open_clip's table has beside what is listed, each with its repository on the hub."""
+def _is_in_table(repository: str) -> bool:
+    try:
+        return f"{repository}/" in _table_text()
+    except OSError:  # another open_clip, which keeps it elsewhere
+        return True
+
+
+@functools.cache
+def _table_text() -> str:
+    return (open_clip_folder() / "pretrained.py").read_text(encoding="utf-8")
+
+
+def _published_entries(
+    exports: Mapping[str, Towers], listed: set[str], *, every: bool
+) -> Iterator[ModelEntry]:
+    """Give what open_clip's table has beside what is listed: every model, or those whose weights are here."""
     for architecture, tags in published_table().items():
         for tag, entry in tags.items():
             name = f"{architecture}/{tag}"
-            if name not in listed:
+            if name not in listed and (every or _cached_weights(entry)):
                 cached = name in exports or _in_hub_cache(name, entry)
-                yield hub_files(entry)[0], ModelEntry(name, cached, name in exports, None, None, None, "")
+                yield ModelEntry(name, cached, name in exports, None, None, None, "")
 
 
 def _own_entry(name: str) -> ModelEntry:
@@ -149,6 +166,13 @@ def _in_hub_cache(name: str, entry: Mapping[str, Any]) -> bool:
     if weights is None:
         return False
     return tokenizer_is_here(architecture_config(name.rpartition("/")[0])["text_cfg"], weights)
+
+
+def is_complete(files: ModelFiles) -> bool:
+    """Tell whether a model whose weights are here can be used without a network."""
+    if tokenizer_is_here(files.model_config["text_cfg"], files.weights):
+        return True
+    return read_towers(towers_folder() / files.export_key) is not None  # they have its tokenizer
 
 
 def _cached_weights(entry: Mapping[str, Any]) -> Path | None:

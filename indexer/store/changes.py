@@ -1,7 +1,7 @@
 """The catalog, written: contents, files and vectors come, leave and return, one batch a transaction."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from . import schema
 from .catalog import get_generation, get_roots, ids_of, portions, preprocessing_text
 from .engines import driver_of
 from .folders import as_listed, folder_below
-from .names import folder_range, relative_to, stored_root
+from .names import folder_range, real, relative_to, stored_root
 from .pair_changes import put_features
+from .root_identities import take_identities
 from .vectors import IndexFile
 
 content, embedding, file = schema.content, schema.embedding, schema.file
@@ -89,26 +90,51 @@ def put_default_encoder(connection: Connection, encoder_id: int) -> None:
 
 
 def put_root(connection: Connection, path: Path, library: Path, now: int) -> Place:
-    """Find the place of a folder, or make it a root that takes over the roots below it.
+    """Find the place of a folder, or make it a root; its root takes over those at or below it.
 
     Roots never overlap, so that no file is stored twice: not under another name of its folder either.
     """
     roots = get_roots(driver_of(connection), library)
+    place = _find_place(path, roots)
+    if place is None:
+        row = insert(schema.root).values(path=stored_root(path, library))
+        place = Place(int(connection.execute(row.returning(schema.root.c.id)).scalar_one()), "")
+    outer = roots.get(place.root_id, path)
+    for id, root in roots.items():
+        below = _listed_below(root, outer) if id != place.root_id else None
+        if below is not None:
+            _move_root(connection, id, place.root_id, _prefix(below), now)
+    return place
+
+
+def find_places(connection: Connection, folders: Iterable[Path], library: Path) -> dict[Path, Place]:
+    """Find the places of folders that lie in roots."""
+    roots = get_roots(driver_of(connection), library)
+    places = {folder: _find_place(folder, roots) for folder in folders}
+    return {folder: place for folder, place in places.items() if place is not None}
+
+
+def _find_place(path: Path, roots: Mapping[int, Path]) -> Place | None:
     listed = as_listed(path)
     for id, root in roots.items():
         below = folder_below(listed, root)
         if below is not None:
-            return Place(id, f"{below}/" if below else "")
-    row = insert(schema.root).values(path=stored_root(path, library))
-    made = int(connection.execute(row.returning(schema.root.c.id)).scalar_one())
-    for id, root in roots.items():
-        below = folder_below(as_listed(root), path)
-        if below is not None:
-            _move_root(connection, id, made, f"{below}/", now)
-    return Place(made, "")
+            return Place(id, _prefix(below))
+    return None
+
+
+def _listed_below(root: Path, outer: Path) -> str | None:
+    if folder_below(real(root), outer) is None:  # costs less than listing, and there may be thousands
+        return None
+    return folder_below(as_listed(root), outer)
+
+
+def _prefix(below: str) -> str:
+    return f"{below}/" if below else ""
 
 
 def _move_root(connection: Connection, inner: int, outer: int, prefix: str, now: int) -> None:
+    take_identities(connection, {inner, outer})  # what comes may be on another device
     path = literal(prefix, schema.FilePath()) + file.c.path
     inside = file.c.root_id == inner
     # An older program may have taken two names of one folder for two roots: what is there already stays.

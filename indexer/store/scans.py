@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .changes import ContentChange, Place, at_or_below, next_generation, orphan
 from .engines import driver_of
 from .names import real, relative_to
 from .records import Known, ScanOutcome
-from .root_identities import Identity, get_identities, note_identities
+from .root_identities import Identity, note_identities, take_identities
 
 file, embedding = schema.file, schema.embedding
 
@@ -44,19 +45,38 @@ _gone = Table(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a folder and its root are at one moment."""
+
+    folder: Identity | None
+    root: Identity | None  # None also where another drive could be mounted instead
+
+
 class Scan:
     """What has been seen since the scan began."""
 
     def __init__(
-        self, connection: Connection, folders: Collection[Path], places: Mapping[Path, Place]
+        self, connection: Connection, folders: Collection[Path], places: Mapping[Path, Place], library: Path
     ) -> None:
         _temporary.drop_all(connection)
         _temporary.create_all(connection)
         self._folders = folders
         self._within = _within(folders)
         self._places = places
+        self._library = library
         self._files_found: Counter[Path] = Counter()
         self._devices: defaultdict[Path, set[int | None]] = defaultdict(set)  # where these files are
+        self._looks: defaultdict[Path, list[_Look]] = defaultdict(list)
+        # A run that is interrupted leaves files of which none of them tells anything.
+        self._identities = take_identities(connection, {places[folder].root_id for folder in folders})
+
+    def look_at(self, folder: Path) -> None:
+        """Note what a folder is, right before it is listed and right after: a drive may come or go later."""
+        root = self._root_of(folder)
+        identity = identity_of(root)
+        is_told = identity is not None and self._is_at_hand(identity[0])
+        self._looks[folder].append(_Look(identity_of(folder), identity if is_told else None))
 
     def classify(
         self, connection: Connection, folder: Path, files: Sequence[FoundFile], encoder_id: int
@@ -87,66 +107,93 @@ class Scan:
         found, unless it is known that it was emptied: more often its drive is not mounted. A file of such a
         folder has moved when this run found its content somewhere else for the first time.
         """
-        identities = get_identities(connection)
-        absent = self._absent(connection, identities, unreadable)
+        absent = self._absent(connection, unreadable)
         for folder in self._folders:
             if folder not in absent:
                 _collect_gone(connection, self._places[folder])
         for folder in absent:  # it may lie in one that is there
             self._spare(connection, folder)
         for folder in absent:
-            if not self._may_be_unplugged(folder, identities):
+            if not self._may_be_unplugged(folder):
                 _collect_gone(connection, self._places[folder], only_linked=True)
         for path in unreadable:
             self._spare(connection, path)
         removed, moved = _remove_gone(connection, now)
-        self._note_identities(connection, unreadable)
+        note_identities(connection, self._seen_identities(absent, unreadable))
         left = tuple(folder for folder in absent if _any_known(connection, self._places[folder]))
         return ScanOutcome(removed, moved, left)
 
-    def _absent(
-        self, connection: Connection, identities: Mapping[int, Identity], unreadable: Collection[Path]
-    ) -> tuple[Path, ...]:
+    def _absent(self, connection: Connection, unreadable: Collection[Path]) -> tuple[Path, ...]:
         """Give the folders that had files, have none now, and may be away with their drive."""
         return tuple(
             folder
             for folder in self._folders
             if not any(self._files_found[found] for found in self._within[folder])
             and _any_known(connection, self._places[folder])
-            and not self._is_emptied(folder, identities, unreadable)
+            and not self._is_emptied(folder, unreadable)
         )
 
-    def _is_emptied(
-        self, folder: Path, identities: Mapping[int, Identity], unreadable: Collection[Path]
-    ) -> bool:
+    def _is_emptied(self, folder: Path, unreadable: Collection[Path]) -> bool:
         """Tell whether a folder without files could be listed, and is on the device where these were."""
         if any(relative_to(folder, path) is not None for path in unreadable):
             return False
-        place = self._places[folder]
-        known = identities.get(place.root_id)
-        root = (folder, *folder.parents)[place.prefix.count("/")]
-        return known is not None and identity_of(root) == known and _device_of(folder) == known[0]
+        return self._was_there(folder)
 
-    def _may_be_unplugged(self, folder: Path, identities: Mapping[int, Identity]) -> bool:
-        """Tell whether a folder is not there and may be on a drive: what is elsewhere are copies then."""
-        if identity_of(folder) is not None:
+    def _was_there(self, folder: Path) -> bool:
+        """Tell whether what was listed is the folder that had the images: no mount point, no other drive."""
+        look = self._sure_look(folder)
+        known = self._identities.get(self._places[folder].root_id)
+        if look is None or look.folder is None or known is None:
             return False
-        known = identities.get(self._places[folder].root_id)
-        devices = (device for above in folder.parents if (device := _device_of(above)) is not None)
-        return known is None or next(devices, None) != known[0]
+        return look.root == known and look.folder[0] == known[0]
 
-    def _note_identities(self, connection: Connection, unreadable: Collection[Path]) -> None:
-        """Note what the roots are in which images were found, for the time when none is found any more."""
-        seen: dict[int, Identity | None] = {}
+    def _sure_look(self, folder: Path) -> _Look | None:
+        """Give what a folder was before and after its listing; None where that differs, or is not known."""
+        looks = self._looks[folder]
+        return looks[0] if len(looks) > 1 and len(set(looks)) == 1 else None
+
+    def _may_be_unplugged(self, folder: Path) -> bool:
+        """Tell whether a folder may be on a drive that is away: what is elsewhere are copies then."""
+        if identity_of(folder) is not None or any(look.folder is not None for look in self._looks[folder]):
+            return not self._was_there(folder)
+        known = self._identities.get(self._places[folder].root_id)
+        devices = (device for above in folder.parents if (device := _device_of(above)) is not None)
+        return known is None or next(devices, None) != known[0] or not self._is_at_hand(known[0])
+
+    def _is_at_hand(self, device: int) -> bool:
+        """Tell whether a drive is there for sure: the one the library is written on, or the system's.
+
+        The number of any other is that of its slot: another drive there has the same, and folders alike.
+        """
+        return device in (_device_of(self._library), _device_of(Path(self._library.anchor)))
+
+    def _root_of(self, folder: Path) -> Path:
+        return (folder, *folder.parents)[self._places[folder].prefix.count("/")]
+
+    def _seen_identities(self, absent: Collection[Path], unreadable: Collection[Path]) -> dict[int, Identity]:
+        """Give what those roots are that were scanned as a whole, and have all images on one device."""
+        seen: defaultdict[int, set[Identity | None]] = defaultdict(set)
         devices: defaultdict[int, set[int | None]] = defaultdict(set)
         for folder in self._folders:
             place = self._places[folder]
             found_on = set().union(*(self._devices[inner] for inner in self._within[folder]))
             devices[place.root_id] |= found_on
             if found_on and not place.prefix:
-                is_sure = not any(relative_to(path, folder) is not None for path in unreadable)
-                seen[place.root_id] = identity_of(folder) if is_sure else None
-        note_identities(connection, seen, devices)
+                look = self._sure_look(folder)
+                seen[place.root_id].add(look.root if look is not None else None)
+        doubtful = self._roots_with(absent) | self._roots_with(unreadable)
+        return {
+            id: identity
+            for id, (identity, *others) in seen.items()
+            if identity is not None and not others and id not in doubtful and devices[id] == {identity[0]}
+        }
+
+    def _roots_with(self, paths: Collection[Path]) -> set[int]:
+        """Give the roots in which some paths lie."""
+        around = (
+            folder for path in paths for folder in self._folders if relative_to(path, folder) is not None
+        )
+        return {self._places[folder].root_id for folder in around}
 
     def _spare(self, connection: Connection, path: Path) -> None:
         for folder in self._folders:

@@ -49,7 +49,7 @@ class LibraryWriter(LibraryReader):
         self._copies_tell = False  # FAISS files and backups still have what the catalog has forgotten
         self._came: Counter[int] = Counter()  # images since it was last asked whether to publish
         with self._writing() as connection:
-            self._scan = Scan(connection, (), self._places)
+            self._scan = Scan(connection, (), self._places, path)
 
     def close(self) -> None:
         """Let go of the library and let the next writer in."""
@@ -114,10 +114,8 @@ class LibraryWriter(LibraryReader):
         that no file is stored twice.
         """
         with self._writing() as connection:
-            now = int(time.time())
-            changes.put_root(connection, root, self.path, now)
-            for folder in (*self._folders, root):
-                self._places[folder] = changes.put_root(connection, folder, self.path, now)
+            changes.put_root(connection, root, self.path, int(time.time()))
+            self._places |= changes.find_places(connection, (*self._folders, root), self.path)
         if root not in self._folders:
             self._folders.append(root)
         return self._folders.index(root)
@@ -126,7 +124,11 @@ class LibraryWriter(LibraryReader):
         """Begin to note what is seen below these folders, given by the handles of `use_root`."""
         folders = tuple(self._folders[id] for id in root_ids)
         with self._writing() as connection:
-            self._scan = Scan(connection, folders, self._places)
+            self._scan = Scan(connection, folders, self._places, self.path)
+
+    def look_at(self, root_id: int) -> None:
+        """Note what a folder is, right before it is listed and right after."""
+        self._scan.look_at(self._folders[root_id])
 
     def classify(self, root_id: int, files: Sequence[FoundFile], encoder: StoredEncoder) -> list[Known]:
         """Tell what the catalog knows of each file, and note them as seen."""

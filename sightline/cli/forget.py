@@ -52,7 +52,7 @@ def command(paths: tuple[Path, ...], removed: bool, library: Path | None) -> Non
         if removed:
             _forget_removed(writer)
         forgotten = [known for path in paths if (known := _forget(writer, path)) is not None]
-        _tell_of_return(writer, forgotten)
+        _tell_of_return(writer, forgotten, library)
     sys.exit(0 if removed or forgotten else NONE_KNOWN)
 
 
@@ -82,9 +82,8 @@ def _forget(writer: "LibraryWriter", path: Path) -> Path | None:
     return place if was_known else None
 
 
-def _tell_of_return(writer: "LibraryWriter", forgotten: Sequence[Path]) -> None:
+def _tell_of_return(writer: "LibraryWriter", forgotten: Sequence[Path], library: Path | None) -> None:
     """Say that the next run takes in what is still there, in a folder that the library still covers."""
-    from indexer.store.excludes import get_excludes
     from indexer.store.names import absolute, relative_to
 
     from .. import show
@@ -97,10 +96,26 @@ def _tell_of_return(writer: "LibraryWriter", forgotten: Sequence[Path]) -> None:
     ]
     if not back:
         return
-    patterns = [*get_excludes(writer), *(glob.escape(str(place)) for place in back)]
-    options = " ".join(f"--exclude {shlex.quote(pattern)}" for pattern in patterns)
-    shown = options if len(back) <= NAMED_MAX else "--exclude GLOB"
+    named = [] if library is None else ["--library", str(library)]
+    shown = shlex.join([*named, *_leaving_out(writer, back)]) if len(back) <= NAMED_MAX else "--exclude GLOB"
     show.remark(f"the next `sightline index` takes in again what is there; not with: sightline index {shown}")
+
+
+def _leaving_out(writer: "LibraryWriter", places: Sequence[Path]) -> list[str]:
+    """Give arguments of `index` that leave out these places, and change nothing else of what is left out."""
+    from indexer.store.excludes import get_excludes, replaced, said_within
+    from indexer.store.names import real, real_below
+
+    whole = all(os.path.isdir(place) and not os.path.islink(place) for place in places)  # noqa: PTH112, PTH114
+    folders = list(dict.fromkeys(map(real, places if whole else (place.parent for place in places))))
+    said = [] if whole else said_within(get_excludes(writer), folders)
+    patterns = list(dict.fromkeys(each.pattern for each in said))
+    roots = writer.roots()
+    covered = [folder for folder in folders if any(real_below(folder, root) is not None for root in roots)]
+    if covered != folders or set(said) != set(replaced((), folders, patterns)):
+        return ["--exclude", "GLOB"]  # behind a link, or what was said of inner folders would be lifted
+    patterns += ["*"] if whole else [glob.escape(str(place)) for place in places]
+    return [*map(str, folders), *(word for pattern in patterns for word in ("--exclude", pattern))]
 
 
 def _still_kept(writer: "LibraryWriter") -> str:

@@ -2,18 +2,24 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from indexer.errors import EncoderError, EncoderUnknown, ExampleMissing, SightlineError
+from indexer.errors import (
+    EncoderError,
+    EncoderUnknown,
+    ExampleMissing,
+    LibraryMissing,
+    SightlineError,
+    WeightsUnavailable,
+)
 from indexer.typed_paths import rejoined
 
 from ..writing import check_drawing, write_picture
-from .options import AnyPath, FiniteRange, library_path
+from .options import AnyPath, FiniteRange
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,19 +132,30 @@ def _highlighter(model: str | None, photo: Path, *, device: str, with_head: bool
 def _model_nearby(photo: Path) -> str | None:
     """Give the model that searches use in the library at the photo, else in the current one."""
     from indexer.store.files import find_library
-    from indexer.store.peek import peek_card
+    from indexer.store.lookup import glance_at_model
 
-    with suppress(SightlineError):
-        card = peek_card(find_library(photo.parent) or library_path(None))
-        return None if card is None else card.name
-    return None
+    from .. import show
+    from ..places import library_nearby
+
+    try:
+        library = find_library(photo.parent) or library_nearby(os.environ)
+        return None if library is None else glance_at_model(library)
+    except LibraryMissing:  # it has just been taken away
+        return None
+    except SightlineError as error:
+        show.remark(f"the library's model is not known, and builtin is used: {error}")
+        return None
 
 
 def _on_this_computer(name: str) -> str:
-    """Give a name back; raises WeightsUnavailable for weights that one would have to fetch."""
+    """Give a name back; raises WeightsUnavailable for a model of which one would have to fetch a part."""
+    from indexer.encoders.models import is_complete
     from indexer.encoders.names import resolve
 
-    return resolve(name, lambda _line: None, fetch=False).name
+    files = resolve(name, lambda _line: None, fetch=False)
+    if not is_complete(files):
+        raise WeightsUnavailable(name, "its tokenizer is not on this computer")
+    return files.name
 
 
 def _check_names(photo: Path, out: Path | None, mask: Path | None) -> None:

@@ -59,9 +59,9 @@ STOPPING = b"\nsightline: ending after the model or images at hand; Ctrl-C again
     "--exclude",
     multiple=True,
     metavar="GLOB",
-    help="Leave out paths that match (repeatable); a library remembers it until other patterns are given.",
+    help="Leave out paths that match (repeatable); remembered of these folders until others are given.",
 )
-@click.option("--no-exclude", is_flag=True, help="Take in again what earlier runs left out.")
+@click.option("--no-exclude", is_flag=True, help="Take in again what was left out of these folders.")
 @click.option("--include-hidden", is_flag=True, help="Take hidden files and folders too.")
 @click.option(
     "--max-megapixels",
@@ -97,17 +97,20 @@ def command(
     quiet: bool,
 ) -> None:
     """Bring a library up to date with folders of images."""
+    from indexer.store.excludes import without_empty
+
+    exclude = without_empty(exclude)
     if exclude and no_exclude:
         raise click.UsageError("--exclude and --no-exclude exclude each other")
     from indexer.paths import refuse_file
 
     from .. import show
-    from ..places import library_to_write
+    from ..places import current_folder, library_to_write
 
     for folder in folders:
         refuse_file(folder)
     say = (lambda _line: None) if quiet else show.remark
-    place = library_to_write(library, os.environ, Path.cwd(), folders, notify=say)
+    place = library_to_write(library, os.environ, current_folder(os.environ), folders, notify=say)
 
     from indexer.pipeline import IndexSettings, index_folders, summary_as_dict
 

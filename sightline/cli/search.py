@@ -197,9 +197,16 @@ def _parsed(
 def _known_as(name: str, library: Path | None) -> tuple[Path, ...]:
     from indexer.store.lookup import files_named
 
+    with suppress(SightlineError, OSError):  # a drive that died
+        files = [file for file in files_named(library_path(library), name) if file.is_file()]
+        return tuple(map(_as_seen_from_here, files))
+    return ()
+
+
+def _as_seen_from_here(file: Path) -> Path:
     from ..names import short
 
-    with suppress(SightlineError):
-        files = files_named(library_path(library), name)
-        return tuple(Path(short(file, Path.cwd())) for file in files if file.is_file())
-    return ()
+    try:
+        return Path(short(file, Path.cwd()))
+    except FileNotFoundError:  # the current folder was deleted
+        return file

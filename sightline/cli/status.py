@@ -1,10 +1,14 @@
 """`sightline status`: what the library holds."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import library_option, library_path
+
+if TYPE_CHECKING:
+    from indexer.store.excludes import Exclude
 
 EPILOG = """\b
 Examples:
@@ -33,6 +37,14 @@ def command(skipped: bool, as_json: bool, library: Path | None) -> None:
         elif skipped:
             show.skipped(reader.skipped_files())
         elif as_json:
-            show.json_lines([show.status_dict(reader.status(), get_excludes(reader))])
+            said = [{"folder": str(each.folder), "pattern": each.pattern} for each in get_excludes(reader)]
+            show.json_lines([{**show.status_dict(reader.status()), "exclude": said}])
         else:
-            show.status(reader.status(), get_excludes(reader))
+            show.status(reader.status(), [_in_words(each, place) for each in get_excludes(reader)])
+
+
+def _in_words(exclude: "Exclude", library: Path) -> str:
+    from indexer.store.names import real
+
+    is_own = exclude.folder == real(library.parent)
+    return exclude.pattern if is_own else f"{exclude.pattern}  in {exclude.folder}"

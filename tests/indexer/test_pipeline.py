@@ -15,6 +15,7 @@ from indexer.errors import FolderMissing, UsageError
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.raw import REMEDY
 from indexer.records import DecodedImage, FoundFile, IndexSummary, Skipped, Unreadable
+from indexer.store.excludes import get_excludes
 from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
@@ -230,11 +231,109 @@ def test_what_is_excluded_can_be_taken_back(library: Path, photos: Path) -> None
     assert counts(run(library, photos)) == (0, 6, 0, 0, 0)
 
 
-def test_a_pattern_said_of_an_inner_folder_holds_when_all_is_indexed(library: Path, photos: Path) -> None:
-    make_picture(photos / "2019" / "raw" / "inner.png", 70)
-    run(library, photos)
-    run(library, photos / "2019", replace(SETTINGS, exclude=("raw/*",)))
-    assert counts(index_folders(library, None, SETTINGS)) == (0, 6, 0, 0, 0)
+YEARS = ("2018/a.png", "2019/b.png", "2019/raw/c.png", "raw/d.png")
+
+
+@pytest.fixture
+def years(tmp_path: Path) -> Path:
+    for seed, name in enumerate(YEARS):
+        make_picture(tmp_path / "years" / name, seed)
+    return tmp_path / "years"
+
+
+def excludes(library: Path) -> list[tuple[str, str]]:
+    with open_library(library) as reader:
+        return [(each.folder.name, each.pattern) for each in get_excludes(reader)]
+
+
+def test_a_run_over_a_part_leaves_out_what_the_library_leaves_out(library: Path, years: Path) -> None:
+    run(library, years, replace(SETTINGS, exclude=("2019/raw/*",)))
+    for folders in ([years / "2019"], [years / "2019" / "raw"], None):
+        index_folders(library, folders, SETTINGS)
+        assert set(vectors_by_path(library)) == {"2018/a.png", "2019/b.png", "raw/d.png"}
+
+
+def test_a_run_over_a_folder_that_is_left_out_takes_in_nothing(library: Path, years: Path) -> None:
+    run(library, years, replace(SETTINGS, exclude=("2019",)))
+    notices: list[str] = []
+    index_folders(library, [years / "2019" / "raw"], SETTINGS, on_notice=notices.append)
+    assert notices == [
+        f"left out as in earlier runs: --exclude 2019 in {years}; to end this, --no-exclude with that folder",
+        f"{years / '2019' / 'raw'}: no picture was found there besides what is left out",
+    ]
+    assert set(vectors_by_path(library)) == {"2018/a.png", "raw/d.png"}
+
+
+def test_a_pattern_said_of_an_inner_folder_holds_in_it_only(library: Path, years: Path) -> None:
+    run(library, years)
+    run(library, years / "2019", replace(SETTINGS, exclude=("raw/*",)))
+    notices: list[str] = []
+    index_folders(library, None, SETTINGS, on_notice=notices.append)
+    assert set(vectors_by_path(library)) == set(YEARS) - {"2019/raw/c.png"}
+    told = f"left out as in earlier runs: --exclude 'raw/*' in {years / '2019'}; --no-exclude ends this"
+    assert notices == [told]
+
+
+def test_runs_that_say_nothing_leave_the_patterns_as_they_are(library: Path, years: Path) -> None:
+    run(library, years, replace(SETTINGS, exclude=("2019/raw/*", "*.gif")))
+    for name in ("2018", "2019", "2018", ".", "2019"):
+        run(library, years / name)
+    assert excludes(library) == [("years", "2019/raw/*"), ("years", "*.gif")]
+
+
+def test_patterns_given_anew_leave_those_of_other_folders(library: Path, years: Path) -> None:
+    run(library, years, replace(SETTINGS, exclude=("*.gif",)))
+    for name, pattern in (("2018", "x"), ("2019/raw", "y"), ("2019", "z")):
+        run(library, years / name, replace(SETTINGS, exclude=(pattern,)))
+    assert excludes(library) == [("years", "*.gif"), ("2018", "x"), ("2019", "z")]
+
+
+def test_what_is_left_out_is_taken_back_of_the_folders_named_only(library: Path, years: Path) -> None:
+    for name, pattern in ((".", "2018"), ("2019", "raw"), ("raw", "d.png")):
+        run(library, years / name, replace(SETTINGS, exclude=(pattern,)))
+    run(library, years / "2019", replace(SETTINGS, no_exclude=True))
+    assert excludes(library) == [("years", "2018"), ("raw", "d.png")]
+    index_folders(library, None, SETTINGS)
+    assert set(vectors_by_path(library)) == {"2019/b.png", "2019/raw/c.png"}
+
+
+def test_patterns_of_a_library_hold_in_its_folders_that_are_away(
+    library: Path, photos: Path, years: Path
+) -> None:
+    index_folders(library, [photos, years], SETTINGS)
+    years.rename(years.with_name("unplugged"))
+    index_folders(library, None, replace(SETTINGS, exclude=("raw",)))
+    years.with_name("unplugged").rename(years)
+    index_folders(library, None, SETTINGS)
+    assert {"2018/a.png", "2019/b.png"} < set(vectors_by_path(library))
+    assert not {"2019/raw/c.png", "raw/d.png"} & set(vectors_by_path(library))
+
+
+def test_a_library_that_has_moved_leaves_out_the_same(years: Path) -> None:
+    run(years / ".sightline", years / "2019", replace(SETTINGS, exclude=("raw/*",)))
+    run(years / ".sightline", years)
+    moved = years.rename(years.with_name("mounted elsewhere"))
+    assert counts(index_folders(moved / ".sightline", None, SETTINGS)) == (0, 3, 0, 0, 0)
+
+
+def test_patterns_of_a_folder_that_is_named_with_one_inside_are_told_once(library: Path, years: Path) -> None:
+    folders, notices = [years, years / "2019"], list[str]()
+    index_folders(library, folders, replace(SETTINGS, exclude=("raw",)), on_notice=notices.append)
+    index_folders(library, folders, SETTINGS, on_notice=notices.append)
+    assert notices == ["left out as in earlier runs: --exclude raw; --no-exclude ends this"]
+
+
+def test_empty_patterns_lift_nothing(library: Path, years: Path) -> None:
+    run(library, years, replace(SETTINGS, exclude=("raw",)))
+    run(library, years, replace(SETTINGS, exclude=("", "./")))
+    assert excludes(library) == [("years", "raw")]
+
+
+def test_a_pattern_said_again_of_the_folder_around_is_not_told_as_lifted(library: Path, years: Path) -> None:
+    run(library, years / "2019", replace(SETTINGS, exclude=("raw",)))
+    notices: list[str] = []
+    index_folders(library, [years], replace(SETTINGS, exclude=("raw",)), on_notice=notices.append)
+    assert (notices, excludes(library)) == ([], [("years", "raw")])
 
 
 def test_an_emptied_folder_inside_a_covered_one_loses_its_pictures(library: Path, photos: Path) -> None:

@@ -122,6 +122,31 @@ def test_exclude_takes_an_absolute_path(tmp_path: Path, make: Make) -> None:
     assert names(tmp_path, ScanRules(exclude=(str(tmp_path / "a"),))) == ["b/x.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("said_of", "pattern", "left"),
+    [
+        ("..", "photos/2019/raw/*", ["2019/a.png", "2019/b.jpg", "raw/d.jpg"]),
+        ("..", "photos/raw", ["2019/a.png", "2019/b.jpg", "2019/raw/c.jpg"]),
+        ("..", "2019/*", ["2019/a.png", "2019/b.jpg", "2019/raw/c.jpg", "raw/d.jpg"]),
+        ("..", "raw", ["2019/a.png", "2019/b.jpg"]),
+        ("../else", "*.jpg", ["2019/a.png", "2019/b.jpg", "2019/raw/c.jpg", "raw/d.jpg"]),
+        ("2019", "raw/*", ["2019/a.png", "2019/b.jpg", "raw/d.jpg"]),
+        ("2019", "*.jpg", ["2019/a.png", "raw/d.jpg"]),
+        ("2019", "2019", ["2019/a.png", "2019/b.jpg", "2019/raw/c.jpg", "raw/d.jpg"]),
+        ("..", "photos/", []),
+        ("..", "photos", []),
+        ("../..", "*/photos", []),
+    ],
+)
+def test_a_pattern_holds_in_the_folder_it_was_said_of(
+    tmp_path: Path, make: Make, said_of: str, pattern: str, left: list[str]
+) -> None:
+    for name in ("2019/a.png", "2019/b.jpg", "2019/raw/c.jpg", "raw/d.jpg"):
+        make(f"photos/{name}")
+    folder = Path(os.path.normpath(tmp_path / "photos" / said_of))
+    assert names(tmp_path / "photos", ScanRules(exclude_in=((folder, pattern),))) == left
+
+
 def test_excluded_folder_is_not_entered(tmp_path: Path, make: Make) -> None:
     make("closed/x.jpg")
     (tmp_path / "closed").chmod(0)

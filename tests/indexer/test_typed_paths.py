@@ -19,6 +19,32 @@ def test_a_file_of_another_computer_is_refused_and_one_of_this_is_not():
         from_address("file://nas/a.jpg")
 
 
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("file:///C:/a%20b.jpg", "C:/a b.jpg"),
+        ("file://localhost/C:/x.jpg", "C:/x.jpg"),
+        ("file://C:/x.jpg", "C:/x.jpg"),
+        ("file://server/share/x.jpg", "//server/share/x.jpg"),
+        ("file:////server/share/x.jpg", "//server/share/x.jpg"),
+        ("file://///server/share/x.jpg", "//server/share/x.jpg"),
+    ],
+)
+def test_addresses_of_drives_and_shares_are_read_on_windows(address: str, path: str):
+    assert from_address(address, system="nt") == Path(path)
+
+
+@pytest.mark.parametrize("name", ["a#1.jpg", "a?1.jpg", "a #1?.jpg"])
+def test_a_sign_that_is_not_escaped_belongs_to_the_name_of_a_file_that_is_there(tmp_path: Path, name: str):
+    (tmp_path / name).touch()
+    assert from_address(f"file://{tmp_path}/{name}") == tmp_path / name
+
+
+@pytest.mark.parametrize("end", ["#top", "?page=2", "?page=2#top"])
+def test_what_follows_a_name_in_an_address_is_left_out(tmp_path: Path, end: str):
+    assert from_address(f"file://{tmp_path}/a.jpg{end}") == tmp_path / "a.jpg"
+
+
 def test_a_name_is_put_together_from_the_words_around_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "my best photo.jpg").touch()
     monkeypatch.chdir(tmp_path)

@@ -263,6 +263,7 @@ def test_what_no_choice_of_a_search_can_be_is_said_in_one_line(indexed: Path, as
         {"model": 5},
         {"device": None},
         {"exclude": b"*.gif"},
+        {"exclude": "*.gif", "no_exclude": True},
     ],
 )
 def test_what_no_choice_of_a_run_can_be_is_said_before_anything_is_made(

@@ -508,7 +508,20 @@ def test_status_shows_what_is_excluded(run: Run, pictures: Path):
     run("index", "--exclude", "many", "--exclude", "*.gif", cwd=pictures)
     shown = run("status", cwd=pictures).stdout.decode().splitlines()
     assert {"excluded  many", "excluded  *.gif"} < set(shown)
-    assert rows(run("status", "--json", cwd=pictures).stdout)[0]["exclude"] == ["many", "*.gif"]
+    said = [{"folder": str(pictures), "pattern": pattern} for pattern in ("many", "*.gif")]
+    assert rows(run("status", "--json", cwd=pictures).stdout)[0]["exclude"] == said
+
+
+def test_status_shows_of_which_folder_a_pattern_was_said(run: Run, pictures: Path):
+    run("index", "2023", "--exclude", "*.gif", cwd=pictures)
+    shown = run("status", cwd=pictures).stdout.decode().splitlines()
+    assert f"excluded  *.gif  in {pictures / '2023'}" in shown
+
+
+def test_an_empty_pattern_says_nothing(run: Run, pictures: Path):
+    run("index", "--exclude", "many", cwd=pictures)
+    run("index", "--exclude", "", cwd=pictures)
+    assert "excluded  many" in run("status", cwd=pictures).stdout.decode().splitlines()
 
 
 def test_what_was_excluded_is_taken_in_again_on_demand(run: Run, pictures: Path):
@@ -593,9 +606,25 @@ def test_what_is_forgotten_stays_out_by_the_command_that_is_told(run: Run, pictu
     run("index", "--exclude", "*.gif", cwd=pictures)
     told = run("forget", "many", cwd=pictures).stderr.decode().splitlines()[-1]
     command = shlex.split(told.partition("; not with: sightline ")[2])
-    assert command[1:] == ["--exclude", "*.gif", "--exclude", str(pictures / "many")]
+    assert command[1:] == [str(pictures / "many"), "--exclude", "*"]
     assert run(*command, cwd=pictures).returncode == 0
     assert rows(run("index", "--json", cwd=pictures).stdout)[-1]["unchanged"] == 5
+
+
+def test_a_forgotten_file_stays_out_by_the_command_that_is_told(run: Run, pictures: Path):
+    run("index", "--exclude", "many", cwd=pictures)
+    told = run("forget", "blue.png", cwd=pictures).stderr.decode().splitlines()[-1]
+    command = shlex.split(told.partition("; not with: sightline ")[2])
+    assert command[1:] == [str(pictures), "--exclude", "many", "--exclude", str(pictures / "blue.png")]
+    assert run(*command, cwd=pictures).returncode == 0
+    assert rows(run("index", "--json", cwd=pictures).stdout)[-1]["unchanged"] == 4
+
+
+def test_no_command_is_told_that_would_lift_what_is_left_out_of_inner_folders(run: Run, pictures: Path):
+    run("index", "2023", "--exclude", "*.gif", cwd=pictures)
+    assert run("forget", "blue.png", cwd=pictures).stderr.endswith(
+        b"not with: sightline index --exclude GLOB\n"
+    )
 
 
 def test_no_return_is_told_of_what_is_gone(run: Run, pictures: Path):

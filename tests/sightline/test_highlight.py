@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 
 import sightline
 from indexer.encoders.base import upright_rgb
+from indexer.encoders.models import GPU_CHOICE, RECOMMENDED
 from indexer.errors import EncoderError, QueryInvalid
 from indexer.patch_filling import fill_patches
 from indexer.pipeline import IndexSettings, index_folders
@@ -24,6 +25,7 @@ from sightline.overlay import colour_of, drawing_for, heat, overlay, segmentatio
 from sightline.page import page
 from sightline.regions_output import regions_dict, regions_lines, run_lengths
 from sightline.thumbnails import thumbnails
+from tests.indexer.encoders.test_models import put_in_hub_cache
 
 from .answers import make_answer, make_images
 from .conftest import Run
@@ -493,3 +495,26 @@ def test_a_photo_whose_name_the_shell_split_is_named_whole(run: Run, photo: Path
     photo.rename(photo.with_name("my photo.jpg"))
     done = run("highlight", "my", "photo.jpg", "dog", cwd=photo.parent)
     assert done.stderr == b"sightline: my: no such file; did you forget quotes? 'my photo.jpg'\n"
+
+
+def test_a_librarys_model_without_its_tokenizer_is_not_fetched_but_said(
+    run: Run, pictures: Path, tmp_path: Path
+):
+    with closing(sqlite3.connect(pictures / ".sightline" / "catalog.sqlite")) as connection, connection:
+        connection.execute("UPDATE encoder SET name = ?", (GPU_CHOICE,))
+    put_in_hub_cache(tmp_path / "hub" / "hub", RECOMMENDED[GPU_CHOICE].repository)
+    done = run("highlight", pictures / "red square.jpg", "dog", "--json", HF_HOME=str(tmp_path / "hub"))
+    assert done.stderr.decode().splitlines()[0] == (
+        f"sightline: the library's model {GPU_CHOICE} is not used: its tokenizer is not on this computer"
+    )
+
+
+def test_that_a_damaged_librarys_model_is_not_known_is_said(run: Run, photo: Path):
+    library = photo.parent / ".sightline"
+    library.mkdir()
+    (library / "catalog.sqlite").write_bytes(b"no catalog, but of some length" * 100)
+    done = run("highlight", photo, "dog", "--json")
+    assert json.loads(done.stdout)["model"] == "builtin"
+    assert done.stderr.decode().startswith(
+        f"sightline: the library's model is not known, and builtin is used: {library}: not a readable catalog"
+    )

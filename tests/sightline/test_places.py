@@ -1,10 +1,14 @@
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from indexer.errors import FolderMissing, LibraryMissing, UsageError
+from indexer.errors import CatalogDamaged, FolderMissing, LibraryBusy, LibraryMissing, UsageError
 from indexer.store.library import open_for_writing
-from sightline.places import as_library, library_to_read, library_to_write, normal
+from sightline.places import as_library, library_nearby, library_to_read, library_to_write, normal
+from tests.indexer.store.test_disk import mounted
 
 
 def make_library(folder: Path) -> Path:
@@ -159,7 +163,7 @@ def test_a_new_library_above_or_below_another_is_said(photos: Path):
     (photos / "albums" / "2019").mkdir()
     said: list[str] = []
     library_to_write(None, {}, photos, [photos], notify=said.append)
-    library_to_write(photos / "albums" / "2019", {}, photos, [], notify=said.append)
+    library_to_write(photos / "albums" / "2019", {}, photos, [photos / "phone"], notify=said.append)
     assert [line.partition(",")[2] for line in said] == [
         f" above that of {photos / 'albums'}; each of them is searched by itself",
         f" below that of {photos / 'albums'}; each of them is searched by itself",
@@ -183,3 +187,86 @@ def test_dots_after_a_link_lead_where_the_system_goes(photos: Path, tmp_path: Pa
     elsewhere.mkdir()
     (elsewhere / "link").symlink_to(photos / "phone")
     assert normal(elsewhere / "link" / "..") == photos
+
+
+def test_a_damaged_library_that_may_cover_the_folder_is_told(photos: Path):
+    library = make_library(photos / "albums")
+    (library / "catalog.sqlite").write_bytes(b"no catalog, but of some length" * 100)
+    with pytest.raises(CatalogDamaged):
+        library_to_write(None, {}, photos / "albums", [photos / "phone"])
+
+
+def test_a_locked_library_that_may_cover_the_folder_is_told(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("indexer.store.opening.BUSY_SECONDS", 0.1)
+    library = photos / "albums" / ".sightline"
+    with open_for_writing(library, create=True) as writer:
+        writer.use_root(photos / "phone")
+    with closing(sqlite3.connect(library / "catalog.sqlite", isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LibraryBusy):
+            library_to_write(None, {}, photos / "albums", [photos / "phone"])
+
+
+def test_a_folder_that_the_current_library_has_is_known_by_another_mount(photos: Path, tmp_path: Path):
+    library = photos / "albums" / ".sightline"
+    with open_for_writing(library, create=True) as writer:
+        writer.use_root(photos / "phone")
+    (photos / "phone" / "2019").mkdir()
+    with mounted(tmp_path / "bound", "--bind", str(photos / "phone")) as bound:
+        assert library_to_write(None, {}, photos / "albums", [bound / "2019"]) == library
+
+
+@pytest.mark.parametrize("environ", [{}, {"SIGHTLINE_LIBRARY": "gone"}])
+def test_without_folders_no_library_is_said_to_be_made(photos: Path, environ: dict[str, str]):
+    said: list[str] = []
+    named = {name: str(photos / value) for name, value in environ.items()}
+    option = None if named else photos / "gone"
+    make_library(photos)
+    with pytest.raises(LibraryMissing, match=f"which {'SIGHTLINE_LIBRARY' if named else '--library'} names"):
+        library_to_write(option, named, photos, [], notify=said.append)
+    assert said == []
+
+
+def test_among_many_files_only_folders_are_looked_into_for_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").touch()
+    asked: list[str] = []
+    real_stat = os.stat
+
+    def stat(path: str | Path, **options: bool) -> os.stat_result:
+        asked.append(str(path))
+        return real_stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(LibraryMissing):
+        library_to_read(None, {}, tmp_path)
+    assert not [path for path in asked if ".jpg" in path]
+
+
+def test_not_every_folder_of_many_is_looked_into_for_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sightline.places.ENTRIES_MAX", 3)
+    for number in range(10):
+        make_library(tmp_path / f"{number}")
+    monkeypatch.setattr("sightline.places.BELOW_MAX", 10)
+    with pytest.raises(LibraryMissing) as raised:
+        library_to_read(None, {}, tmp_path)
+    assert len(raised.value.below) == 3
+
+
+def test_the_library_nearby_is_found_without_a_look_at_the_folders_below(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def scandir(folder: Path) -> None:
+        raise AssertionError(f"{folder} is listed")
+
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert library_nearby({}) is None
+    library = make_library(photos)
+    assert library_nearby({}) == library
+    assert library_nearby({"SIGHTLINE_LIBRARY": str(photos / "phone")}) is None

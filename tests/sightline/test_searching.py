@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from .conftest import Run
 
 
@@ -39,3 +41,16 @@ def test_an_address_of_a_file_is_an_example(run: Run, indexed: Path):
     by_option = run("search", "--like", (indexed / "red square.jpg").as_uri(), "--paths", cwd=indexed)
     assert by_path.stdout
     assert by_path.stdout == by_address.stdout == by_option.stdout
+
+
+def test_from_a_deleted_current_folder_a_file_of_the_library_is_named_whole(
+    run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def deleted() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", deleted)
+    done = run("search", "WIDE.webp", "--library", indexed, cwd=indexed.parent)
+    assert done.stderr.decode().splitlines()[-1] == (
+        f"sightline: WIDE.webp: no such file; did you mean {indexed / '2023/deep/wide.webp'}?"
+    )

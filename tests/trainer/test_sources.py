@@ -62,6 +62,36 @@ def test_a_column_of_any_name_is_taken_for_classes_when_told(tmp_path: Path, ima
     assert "a photo of a blue tit" in example.captions
 
 
+@pytest.mark.parametrize("options", [{"label_column": "label"}, {}], ids=["named", "guessed"])
+@pytest.mark.parametrize("number", [7, 7.0])
+def test_whole_numbers_are_classes_in_jsonl_too(
+    tmp_path: Path, images: list[Path], number: float, options: dict[str, str]
+) -> None:
+    path = table(tmp_path, "pairs.jsonl", json.dumps({"image": str(images[0]), "label": number}))
+    assert [example.label for example in read_examples(path, **options).examples] == ["7"]
+
+
+def test_whole_numbers_are_classes_in_parquet_too(tmp_path: Path, images: list[Path]) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = {"image": [str(path) for path in images], "species": [0, 1, None]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "pairs.parquet")
+    reading = read_examples(tmp_path / "pairs.parquet", label_column="species")
+    assert [example.label for example in reading.examples] == ["0", "1"]
+
+
+def test_numbers_are_no_captions(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.jsonl", json.dumps({"image": str(images[0]), "caption": 7}))
+    with pytest.raises(PairsInvalid, match=r"no image with a caption; .*rows without a caption"):
+        read_examples(path, caption_column="caption")
+
+
+def test_rows_without_a_class_are_told_as_such(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,species\n{images[0]},\n")
+    with pytest.raises(PairsInvalid, match=r"no image with a class; .*rows without a class"):
+        read_examples(path, label_column="species")
+
+
 def test_captions_and_classes_at_once_are_refused(tmp_path: Path, images: list[Path]) -> None:
     path = table(tmp_path, "pairs.csv", f"image,species,notes\nimages/{images[0].name},tit,on a branch\n")
     with pytest.raises(PairsInvalid, match="leave --caption-column or --label-column out"):
@@ -622,3 +652,10 @@ def test_a_real_shard_of_captioned_photos_is_read_whole() -> None:
 def test_a_real_tar_of_classes_is_read_whole() -> None:
     examples = read_examples(SHARED / "labelled" / "caltech101-train.tar").examples
     assert (len(examples), len({example.label for example in examples})) == (5784, 101)
+
+
+def test_that_only_a_table_has_a_column_of_classes_is_told(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        make_pictures(tmp_path / name, 1)
+    reading = read_examples(tmp_path, label_column="species")
+    assert reading.notes[0] == "--label-column not heeded: class folders, and only a table has columns"

@@ -45,6 +45,17 @@ class Columns:
     is_label: bool  # the caption column has class names, not sentences
     note: str  # how they were chosen
 
+    @property
+    def holds(self) -> str:
+        """Tell in a word what the caption column has."""
+        return "class" if self.is_label else "caption"
+
+    def texts(self, cell: object) -> list[str]:
+        """Give the texts of a caption's cell, which may be a list; of classes also the whole numbers."""
+        values = cell if isinstance(cell, (list, tuple)) else [cell]
+        said = map(_class_name, values) if self.is_label else values
+        return [text for text in said if isinstance(text, str)]
+
 
 def choose_columns(table: Path, names: Sequence[str], sample: Sequence[Row], named: NamedColumns) -> Columns:
     """Take the columns that were named, guess the others; raises PairsInvalid when that is not possible."""
@@ -100,9 +111,7 @@ def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
     """Take a column of a usual name, unless it is empty or holds bare codes (IMG_0012); else the wordiest."""
     texts = {name: _texts([row.get(name) for row in sample]) for name in names}
     filled = [name for name in names if texts[name]]
-    worded = [
-        name for name in filled if any(says_something(text) or not text.isascii() for text in texts[name])
-    ]
+    worded = [name for name in filled if any(map(_says_something, texts[name]))]
     return (
         _by_name(worded, CAPTION_NAMES)
         or _by_name(filled, LABEL_NAMES)
@@ -142,6 +151,15 @@ def _texts(values: Sequence[object]) -> list[str]:
     """Give the cells that are text, or a list of texts, and not empty."""
     texts = [" ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
     return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _class_name(value: object) -> object:
+    """Write a whole number as CSV does; a column of them that lacks some is read as 7.0 by what wrote it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int) else value
 
 
 def _letters(name: str) -> str:

@@ -1,6 +1,7 @@
 """Reading: finds out what form a source has, and reads it."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from indexer.errors import FolderMissing, PairsInvalid
@@ -16,6 +17,8 @@ from .tables import ENDINGS, read_table
 from .wording import readable, says_something
 
 FORMS = "a CSV, TSV, JSONL or Parquet file, tar shards, a folder, or a library's .sightline folder"
+
+TABLE_FORMS = frozenset(["CSV", "TSV", "JSONL", "Parquet"])
 
 
 def read_examples(
@@ -36,10 +39,20 @@ def read_examples(
     """
     named = NamedColumns(image_column, caption_column, label_column)
     try:
-        return _read(home_expanded_or_kept(source).absolute(), named)
+        return _with_unused_told(_read(home_expanded_or_kept(source).absolute(), named), named)
     except OSError as error:
         place = Path(error.filename) if error.filename else source
         raise PairsInvalid(place, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def _with_unused_told(reading: Reading, named: NamedColumns) -> Reading:
+    """Add a note of options that only tables heed; no refusal, since validation may be of another form."""
+    options = {"--image-column": named.image, "--label-column": named.label}
+    unused = [option for option, column in options.items() if column is not None]
+    if not unused or reading.form in TABLE_FORMS:
+        return reading
+    note = f"{' and '.join(unused)} not heeded: {reading.form}, and only a table has columns"
+    return replace(reading, notes=(note, *reading.notes))
 
 
 def _read(source: Path, named: NamedColumns) -> Reading:

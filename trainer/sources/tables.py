@@ -31,7 +31,7 @@ def read_table(path: Path, named: NamedColumns) -> Reading:
         _take(row, where, columns, images, gathered, left_out)
     if not gathered.captions:
         reasons = "; ".join([columns.note, *left_out.notes()])
-        raise PairsInvalid(path, f"has no image with a caption; {reasons}")
+        raise PairsInvalid(path, f"has no image with a {columns.holds}; {reasons}")
     classes = [classes_note(gathered)] if columns.is_label else []
     notes = (*table.notes, columns.note, *classes, *gathered.notes(), *left_out.notes())
     return Reading(gathered.examples(), table.form, notes)
@@ -40,7 +40,7 @@ def read_table(path: Path, named: NamedColumns) -> Reading:
 def _take(
     row: Row, where: str, columns: Columns, images: "_Images", gathered: Gathered, left_out: LeftOut
 ) -> None:
-    image, captions = row.get(columns.image), tidy(_texts(row.get(columns.caption)))
+    image, captions = row.get(columns.image), tidy(columns.texts(row.get(columns.caption)))
     if isinstance(image, (bytes, dict)):
         left_out.add("images inside the table (write them to files, and name these)", where)
     elif not isinstance(image, str) or not image.strip():
@@ -48,22 +48,13 @@ def _take(
     elif "://" in image:
         left_out.add("web addresses (download the images first)", f"{where}: {image}")
     elif not captions:
-        left_out.add("rows without a caption", where)
+        left_out.add(f"rows without a {columns.holds}", where)
     elif (path := images.find(image.strip())) is None:
         left_out.add("images that are not there", images.where(image.strip()))
     elif columns.is_label:
         gathered.add(ImagePlace(path), class_captions(captions[0]), captions[0])
     else:
         gathered.add(ImagePlace(path), captions)
-
-
-def _texts(cell: object) -> list[str]:
-    """Give the texts of a cell, which may be a list."""
-    if isinstance(cell, str):
-        return [cell]
-    if isinstance(cell, (list, tuple)):
-        return [text for text in cell if isinstance(text, str)]
-    return []
 
 
 class _Images:

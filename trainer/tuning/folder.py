@@ -72,7 +72,7 @@ class RunFolder:
             raise PairsInvalid(
                 self.path, "there is a run in it already; go on with --resume, or name another folder"
             )
-        if taken := [name for name in WRITTEN if os.path.lexists(self.path / name)]:
+        if taken := list(filter(self._has, WRITTEN)):
             raise PairsInvalid(
                 self.path / taken[0],
                 "there already, and a run writes its own file of that name; name another folder with --out",
@@ -96,15 +96,24 @@ class RunFolder:
         self._write_json(SETTINGS_FILE, description)
 
     def description(self) -> dict[str, Any]:
-        """Read what the run is; raises PairsInvalid when there is none."""
+        """Read what the run is; raises PairsInvalid when there is none, or what tells it is damaged."""
         file = self.path / SETTINGS_FILE
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             if not {"model", "settings"} <= found.keys():
                 raise ValueError("a file of another kind")
         except (OSError, ValueError, AttributeError) as error:
-            raise PairsInvalid(self.path, "holds no run to go on with; leave --resume out") from error
+            raise PairsInvalid(self.path, self._why_no_run()) from error
         return found
+
+    def _why_no_run(self) -> str:
+        if any(map(self._has, WRITTEN)):
+            remedy = "leave --resume out and name another folder with --out"
+            return f"holds no run to go on with: its {SETTINGS_FILE} is damaged or gone; {remedy}"
+        return "holds no run to go on with; leave --resume out"
+
+    def _has(self, name: str) -> bool:
+        return os.path.lexists(self.path / name)
 
     def log(self, **values: Any) -> None:
         """Add a line to the log."""

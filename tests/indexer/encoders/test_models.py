@@ -2,22 +2,30 @@ import http.server
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from indexer.encoders import hub, models
 from indexer.encoders.device import cuda_is_usable
-from indexer.encoders.models import CPU_CHOICE, GPU_CHOICE, RECOMMENDED, available_models, choose_auto
-from indexer.encoders.names import BUILTIN, published_table
+from indexer.encoders.models import (
+    CPU_CHOICE,
+    GPU_CHOICE,
+    RECOMMENDED,
+    available_models,
+    choose_auto,
+    is_complete,
+)
+from indexer.encoders.names import BUILTIN, hub_files, published_table, resolve
 
 
-def put_in_hub_cache(folder: Path, repository: str) -> None:
+def put_in_hub_cache(folder: Path, repository: str, file: str = "open_clip_model.safetensors") -> None:
     repo = folder / ("models--" + repository.replace("/", "--"))
     (repo / "refs").mkdir(parents=True)
     (repo / "refs" / "main").write_text("abc")
     (repo / "snapshots" / "abc").mkdir(parents=True)
-    (repo / "snapshots" / "abc" / "open_clip_model.safetensors").write_bytes(b"weights")
+    (repo / "snapshots" / "abc" / file).write_bytes(b"weights")
 
 
 def put_tokenizer_in_hub_cache(folder: Path, repository: str) -> None:
@@ -133,3 +141,52 @@ def test_models_lists_what_the_hub_cache_holds(tmp_path: Path) -> None:
     known = {BUILTIN, *RECOMMENDED}
     listed = [entry for entry in available_models() if not entry.exported and entry.name not in known]
     assert [(entry.name, entry.cached) for entry in listed] == [("ViT-L-14/datacomp_xl_s13b_b90k", True)]
+
+
+def listed_beside_the_known() -> list[str]:
+    known = {BUILTIN, *RECOMMENDED}
+    return [entry.name for entry in available_models() if not entry.exported and entry.name not in known]
+
+
+def test_models_lists_cached_weights_whatever_their_file_is_called(tmp_path: Path) -> None:
+    put_in_hub_cache(tmp_path / "hub", "jienengchen/ViTamin-S", "pytorch_model.bin")
+    assert listed_beside_the_known() == ["ViTamin-S/datacomp1b"]
+
+
+def test_models_lists_what_shares_its_weights_with_a_recommended_one(tmp_path: Path) -> None:
+    put_in_hub_cache(tmp_path / "hub", RECOMMENDED["ViT-B-32/openai"].repository)
+    assert listed_beside_the_known() == ["ViT-B-32-quickgelu/openai"]
+
+
+def test_the_table_is_not_imported_for_what_it_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise AssertionError("3 s for nothing")
+
+    monkeypatch.setattr(models, "published_table", fail)
+    put_in_hub_cache(tmp_path / "hub", "somebody/llm", "pytorch_model.bin")
+    put_in_hub_cache(tmp_path / "hub", RECOMMENDED[CPU_CHOICE].repository)
+    assert listed_beside_the_known() == []
+
+
+def test_the_text_of_the_table_names_every_repository() -> None:
+    entries = [entry for tags in published_table().values() for entry in tags.values()]
+    repositories = {hub_files(entry)[0] for entry in entries} - {""}
+    assert {each for each in repositories if not models._is_in_table(each)} == set()
+
+
+def test_the_recommended_models_that_share_their_weights_are_known_as_such() -> None:
+    counts = Counter(hub_files(entry)[0] for tags in published_table().values() for entry in tags.values())
+    assert [facts.is_shared for facts in RECOMMENDED.values()] == [
+        counts[facts.repository] > 1 for facts in RECOMMENDED.values()
+    ]
+
+
+def test_a_model_without_its_tokenizer_is_not_complete(tmp_path: Path) -> None:
+    repository = RECOMMENDED[GPU_CHOICE].repository
+    put_in_hub_cache(tmp_path / "hub", repository)
+    files = resolve(GPU_CHOICE, lambda _line: None, fetch=False)
+    before = is_complete(files)
+    put_tokenizer_in_hub_cache(tmp_path / "hub", repository)
+    assert (before, is_complete(files)) == (False, True)

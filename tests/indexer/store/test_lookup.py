@@ -1,12 +1,17 @@
+import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from indexer.errors import LibraryMissing
+from indexer.errors import CatalogDamaged, LibraryBusy, LibraryError, LibraryMissing
 from indexer.store.library import open_for_writing
-from indexer.store.lookup import files_named, roots_of
+from indexer.store.lookup import files_named, glance_at_model, roots_of
 
 from .making import make_card, make_file, scan
+from .test_disk import mount, mounted
 
 
 def make_named(folder: Path, *relative: str) -> Path:
@@ -41,3 +46,50 @@ def test_what_no_name_can_be_is_not_looked_for(tmp_path: Path) -> None:
 def test_a_library_that_is_not_there_is_missing(tmp_path: Path) -> None:
     with pytest.raises(LibraryMissing):
         roots_of(tmp_path / ".sightline")
+
+
+def test_a_glance_tells_the_model_that_searches_use(tmp_path: Path) -> None:
+    assert glance_at_model(make_named(tmp_path, "a.jpg")) == make_card().name
+
+
+def test_a_glance_at_a_catalog_without_tables_tells_no_model(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").touch()
+    assert glance_at_model(tmp_path) is None
+
+
+def test_a_glance_waits_a_second_for_a_lock(tmp_path: Path) -> None:
+    library = make_named(tmp_path, "a.jpg")
+    with closing(sqlite3.connect(library / "catalog.sqlite", isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(LibraryBusy):
+            glance_at_model(library)
+    assert time.monotonic() - began < 5
+
+
+def test_a_glance_at_a_damaged_catalog_is_told(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(b"no catalog, but of some length" * 100)
+    with pytest.raises(CatalogDamaged):
+        glance_at_model(tmp_path)
+
+
+def test_a_glance_reads_a_library_at_rest_on_a_read_only_disk(tmp_path: Path) -> None:
+    make_named(tmp_path / "photos", "a.jpg")
+    for leftover in (tmp_path / "photos" / ".sightline").glob("catalog.sqlite-*"):
+        leftover.unlink()
+    with mounted(tmp_path / "disk", "--bind", str(tmp_path / "photos")) as disk:
+        mount("-o", "remount,bind,ro", str(disk))
+        assert glance_at_model(disk / ".sightline") == make_card().name
+
+
+def test_a_glance_copies_no_catalog(tmp_path: Path) -> None:
+    library = make_named(tmp_path / "photos", "a.jpg")
+    with open_for_writing(library, create=False) as writer:
+        writer.use_root(tmp_path / "phone")  # which stands in the WAL alone, as after a crash
+        shutil.copytree(library, tmp_path / "crashed")
+    (tmp_path / "crashed" / "catalog.sqlite-shm").unlink()
+    with mounted(tmp_path / "disk", "--bind", str(tmp_path / "crashed")) as disk:
+        mount("-o", "remount,bind,ro", str(disk))
+        with pytest.raises(LibraryError, match="only from a copy"):
+            glance_at_model(disk)

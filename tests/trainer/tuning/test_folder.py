@@ -35,3 +35,15 @@ def test_another_file_called_as_a_runs_settings_is_no_run_to_go_on_with(tmp_path
     (tmp_path / "run.json").write_text('{"steps": 3}')
     with pytest.raises(PairsInvalid, match="no run to go on with"):
         RunFolder(tmp_path).check_can_go_on()
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoint.pt"])
+def test_a_run_whose_settings_are_damaged_or_gone_wants_another_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{")
+    with pytest.raises(PairsInvalid, match=r"run\.json is damaged or gone; .* another folder with --out"):
+        RunFolder(tmp_path).check_can_go_on()
+
+
+def test_where_no_run_has_been_one_may_begin(tmp_path: Path) -> None:
+    with pytest.raises(PairsInvalid, match=r"no run to go on with; leave --resume out$"):
+        RunFolder(tmp_path).check_can_go_on()
