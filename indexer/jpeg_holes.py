@@ -5,7 +5,8 @@ libjpeg decodes it without an error, to a picture that is grey or shifted from t
 
 Sound files have such zeros too, since a code of zeros alone may say "nothing changes": for white pages and
 black bars, in files whose tables were made for them. The tables tell: the usual ones, which cameras write,
-have no such code for brightness. Where the zeros may mean that the file is taken for whole.
+have no such code for brightness. Where the zeros may mean that the file is taken for whole. Zeros up to the
+end of the file may only fill it up; then decoding without them tells whether a part of the picture is there.
 """
 
 import re
@@ -13,8 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .opening import INDEXED_MEGAPIXELS_MAX, Undecodable, open_upright
+
 HOLE_BYTES: Final = 512  # a disk's sector, the least that gets lost
 
+_READ_AHEAD_BYTES: Final = 16  # beyond the last code; zeros that long tell hardly a block of the picture
 _ZEROS: Final = bytes(HOLE_BYTES)
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # that ends a scan: no restart, no stuffed byte
 _TABLES, _SCAN, _END = 0xC4, 0xDA, 0xD9
@@ -56,8 +60,19 @@ def _lies_in(scan: _Scan, data: bytes) -> bool:
     at = data.find(_ZEROS, scan.start, scan.end)
     if at < 0:
         return False
-    # Zeros right before the end only fill the file up.
-    return bool(data[at : scan.end].strip(b"\0")) or data[scan.end + 1 : scan.end + 2] != bytes((_END,))
+    if data[at : scan.end].strip(b"\0"):
+        return True
+    if scan.end == len(data):
+        return not _shows_all(data[: at + _READ_AHEAD_BYTES])
+    return data[scan.end + 1 : scan.end + 2] != bytes((_END,))  # right before it they only fill the file up
+
+
+def _shows_all(data: bytes) -> bool:
+    """Tell whether a JPEG without its end holds all of the picture."""
+    try:
+        return not open_upright(data, target=(1, 1), max_megapixels=INDEXED_MEGAPIXELS_MAX)[1].damaged
+    except Undecodable:
+        return False
 
 
 def _scans(data: bytes) -> Iterator[_Scan]:

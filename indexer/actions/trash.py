@@ -59,7 +59,10 @@ def way_by_hand(system: str = sys.platform) -> str:
 def is_at_hand(place: Path) -> bool:
     """Tell whether a place is in a trash that can be looked into: not one of a drive that is away."""
     files = place.parent
-    return files.name == "files" and (files.is_dir() or files.parent == _home_trash())
+    if files.name != "files":
+        return False
+    is_trash = files.is_dir() and files.with_name("info").is_dir()  # there are other folders of that name
+    return is_trash or files.parent == _home_trash()
 
 
 def protect_again(path: Path, mode: int) -> None:

@@ -74,21 +74,22 @@ def _bring_from_trash(entry: Entry) -> Result:
     if not trash.CAN_TELL and not has_bytes(entry.path, entry.sha256):
         raise Refused(trash.way_by_hand())
     # The trash is searched only for what is not where it was put, or was put there by a killed run.
-    result = _bring_back(entry, chain(_planned(entry), trash.candidates(entry.path, entry.inode)))
+    places = chain(_planned(entry), trash.candidates(entry.path, entry.inode))
+    result = _bring_back(entry, places, trashed=True)
     if result is Result.ALREADY:
         trash.protect_again(entry.path, entry.mode)
     return result
 
 
 def _bring_from_folder(entry: Entry) -> Result:
-    return _bring_back(entry, _planned(entry))
+    return _bring_back(entry, _planned(entry), trashed=False)
 
 
 def _planned(entry: Entry) -> list[Path]:
     return [] if entry.place is None else [entry.place]
 
 
-def _bring_back(entry: Entry, places: Iterable[Path]) -> Result:
+def _bring_back(entry: Entry, places: Iterable[Path], *, trashed: bool) -> Result:
     held = _find(places, entry.sha256)
     if has_bytes(entry.path, entry.sha256):  # never left, or put back before a kill or by hand
         _drop(held, entry)
@@ -96,7 +97,7 @@ def _bring_back(entry: Entry, places: Iterable[Path]) -> Result:
     if os.path.lexists(entry.path):
         raise Refused(f"something else stands in its place now; {_whereabouts(held)}")
     if held is None:
-        raise _missing(entry.place)
+        raise _missing(entry.place, trashed=trashed)
     entry.path.parent.mkdir(parents=True, exist_ok=True)
     moving.move(held, entry.path, entry.temporary)
     trash.forget_place(held.path)
@@ -131,7 +132,7 @@ def _whereabouts(held: Examined | None) -> str:
     return "the file cannot be found either" if held is None else f"the file is still at {held.path}"
 
 
-def _missing(place: Path | None) -> Refused:
+def _missing(place: Path | None, *, trashed: bool) -> Refused:
     if place is None:
         return Refused(
             "not to be found in the trash of this computer; was it put there on another, or under macOS or "
@@ -139,7 +140,7 @@ def _missing(place: Path | None) -> Refused:
         )
     if os.path.lexists(place):
         return Refused(f"what is at {place} has been changed since")
-    if trash.is_at_hand(place):
+    if trashed and trash.is_at_hand(place):
         return Gone("no longer in the trash: that was emptied, or the file was taken out of it")
     return Refused(f"no longer at {place}")
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from indexer.actions.checks import same_entry, same_file
 from indexer.paths import identity_of
-from indexer.records import Ids
 from indexer.store.reader import LibraryReader
 from indexer.store.records import Filters, StoredImage
 from indexer.workers import usable_cores
@@ -133,7 +132,8 @@ def _report(
     pairs = merged([]) if question.level is Level.EXACT else _without(_among(memory.pairs, asked), apart)
     asked, changed = _as_indexed(asked, set(Neighbours(pairs).contents().tolist()))
     pairs = _among(pairs, asked)
-    judge = Judge(asked, mirrored=question.turned, workers=usable_cores())
+    scenes = question.level is Level.SIMILAR
+    judge = Judge(asked, mirrored=question.turned, workers=usable_cores(), scenes=scenes)
     try:
         groups = _Grouper(question, asked, pairs, apart, judge, memory, progress).groups()
     finally:
@@ -221,15 +221,13 @@ def find_pairs(
     *,
     worth: Callable[[Pair], bool] = lambda _: True,
     bars: Bars = STRICT,
-    asking: Ids | None = None,
     progress: Progress = lambda *_: None,
     unreadable: dict[Path, str] | None = None,
 ) -> Iterator[DuplicatePair]:
     """Yield all pairs of different contents, among these, that are duplicates at the level asked for.
 
-    worth: which candidates to look at; asking: contents of which each pair must have one; unreadable takes
-    the files that could not be looked at, and why. More work than `find_duplicates` makes, which leaves alone
-    what has found its group.
+    worth: which candidates to look at; unreadable takes the files that could not be looked at, and why. More
+    work than `find_duplicates` makes, which leaves alone what has found its group.
     """
     judge = Judge(images, mirrored=question.turned, workers=usable_cores(), bars=bars)
     try:
@@ -239,7 +237,6 @@ def find_pairs(
             question.level,
             turned=question.turned,
             doubtful=doubtful,
-            asking=asking,
             progress=progress,
         )
         candidates = _among(found, images)
@@ -289,7 +286,7 @@ class _Grouper:
             for content, copies in images.items()
             if content in paired or len(copies) > 1
         }
-        self._outranked: dict[int, int] = {}  # contents that must not be kept before others, and those
+        self._outranked: dict[int, list[int]] = {}  # contents that must not be kept before others, and those
 
     def groups(self) -> list[Group]:
         """Group copies, and then scenes among what is left of them."""
@@ -308,21 +305,32 @@ class _Grouper:
     def _stars(self, ranked: list[int], level: Level) -> tuple[list[int], dict[int, list[int]]]:
         """Group around the best, and anew where a look at the pictures said that another is worth more."""
         among = set(ranked)
-        for _ in range(RANKED_ANEW_MAX + 1):
+        for times in range(RANKED_ANEW_MAX + 1):
             self._outranked.clear()
+            may_go = partial(self._may_go, level, final=times == RANKED_ANEW_MAX)
             found = stars(
                 ranked,
                 lambda content: [other for other in self._neighbours.of(content) if other in among],
-                partial(self._may_go, level),
+                may_go,
             )
             if not self._outranked:
                 break
             ranked = _moved_behind(ranked, self._outranked)
         return ranked, found
 
-    def _may_go(self, level: Level, questions: Sequence[tuple[int, int]]) -> list[bool]:
+    def _may_go(self, level: Level, questions: Sequence[tuple[int, int]], *, final: bool) -> list[bool]:
+        """Answer for `stars`; until the final time, what is outranked takes nothing.
+
+        Else each of many like copies in turn would take the others before the one that all are to go for.
+        """
         self._look_at({frozenset(each) for each in questions})
-        return [self._may_be_given_up(*each, level) for each in questions]
+        answers = [self._may_be_given_up(*each, level) for each in questions]
+        if final:
+            return answers
+        return [
+            answer and keeper not in self._outranked
+            for (keeper, _), answer in zip(questions, answers, strict=True)
+        ]
 
     def _may_be_given_up(self, keeper: int, other: int, level: Level) -> bool:
         best = self._question.keep is Keep.BEST
@@ -335,7 +343,7 @@ class _Grouper:
             return True
         rather = self._may_follow(one, two) and is_kept_rather(found, two, one, best=best)
         if rather and may_be_given_up(found, two, one, level, best=best):
-            self._outranked.setdefault(keeper, other)
+            self._outranked.setdefault(keeper, []).append(other)
         return False
 
     def _may_follow(self, one: StoredImage, two: StoredImage) -> bool:
@@ -362,13 +370,15 @@ class _Grouper:
             self._progress("comparing pictures", len(memory.judged), len(memory.pairs))
 
 
-def _moved_behind(ranked: Sequence[int], outranked: Mapping[int, int]) -> list[int]:
-    """Move contents right behind those that are to be kept rather."""
-    place = {content: (float(at), 0) for at, content in enumerate(ranked)}
-    for step, (content, better) in enumerate(outranked.items(), start=1):
-        if place[content] < place[better]:
-            place[content] = (place[better][0], step)
-    return sorted(ranked, key=place.__getitem__)
+def _moved_behind(ranked: Sequence[int], outranked: Mapping[int, Collection[int]]) -> list[int]:
+    """Move contents right behind the best of those that are to be kept rather, wherever that itself goes."""
+    at = {content: place for place, content in enumerate(ranked)}
+    goes_to = {content: (place, 0) for content, place in at.items()}  # the place, and how far behind it
+    for content in sorted(outranked, key=at.__getitem__, reverse=True):
+        if behind := [goes_to[other] for other in outranked[content] if at[other] > at[content]]:
+            place, steps = min(behind)
+            goes_to[content] = place, steps + 1
+    return sorted(ranked, key=lambda content: (*goes_to[content], at[content]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from indexer.store.records import StoredImage
 
 from .keeping import NEGATIVE, came_before, has_few_colours, worth
 from .lacking import has_more_channels, tells_more
-from .losses import is_hurt
 from .records import DuplicatePair, Evidence, Level
 from .sharpness import is_better_source, is_poor_source
 
@@ -58,14 +57,12 @@ def is_kept_rather(
     """Tell whether the other of a pair has what cannot be had again from the keeper, whatever its pixels.
 
     It is whole where the keeper is not; or, when the best is to be kept, it is unchanged where the keeper was
-    changed, is the negative, tells more, or has the same pixels and is what the keeper was made of (of which
-    nothing is lost when the keeper stays in any case).
+    changed, is the negative, tells more, or is what a lossless keeper of the same pixels was made of (of
+    which nothing is lost if the keeper stays anyway).
     """
     theirs, kept = found.towards(keeper.content_id), found.towards(other.content_id)
     if theirs.damaged or kept.damaged:
         return not theirs.damaged
-    if found.level is Level.SIMILAR and _is_hurt(keeper):
-        return not _is_hurt(other)
     if not best or theirs.altered:
         return False
     if kept.altered or (other.format == NEGATIVE and keeper.format != NEGATIVE):
@@ -75,14 +72,6 @@ def is_kept_rather(
     if staying or found.level is not Level.PIXEL:
         return False
     return came_before(other, keeper) and not tells_more(keeper, other)
-
-
-def _is_hurt(image: StoredImage) -> bool:
-    """Tell whether a part is lost of a picture in a scene; of copies the judge has found that out."""
-    try:
-        return is_hurt(image)
-    except OSError:  # who acts on it finds out
-        return False
 
 
 def _has_more_pixels(given_up: Evidence, other: StoredImage, kept: Evidence, keeper: StoredImage) -> bool:

@@ -100,8 +100,11 @@ class Judge:
         mirrored: bool,
         workers: int,
         bars: Bars = STRICT,
+        scenes: bool = False,
     ) -> None:
+        """Look at these images; scenes: whether pictures of one scene may go for each other as well."""
         self._bars = bars
+        self._scenes = scenes
         self._images = images
         self._mirrored = mirrored
         self._pool = ThreadPoolExecutor(max_workers=workers)
@@ -179,13 +182,13 @@ class Judge:
                 return self._pair(pair, level, seen)
             if level is not None and (less is None or less.by_vectors):
                 less = self._pair(pair, level, seen)
-        return less
+        return self._with_losses(pair, less) if less is not None and self._scenes else less
 
     def _pair(self, pair: Pair, level: Level, found: Match) -> DuplicatePair:
         return _pair(pair, level, found, self._damaged)
 
     def _look_for_losses(self, pair: Pair) -> None:
-        """Find out which of two pictures that are the same is not whole; with equal pixels both show all."""
+        """Find out which of two pictures is not whole; with equal pixels both show all."""
         if not self._bars.details:  # nothing is given up then
             return
         for content in pair.key - self._damaged:
@@ -193,6 +196,15 @@ class Judge:
             with self._noting(image.path, pair):
                 if is_hurt(image):
                     self._damaged.add(content)
+
+    def _with_losses(self, pair: Pair, found: DuplicatePair) -> DuplicatePair:
+        """Note on both sides of a pair of one scene whether a part of the picture is lost."""
+        self._look_for_losses(pair)
+        return replace(
+            found,
+            first_in_second=replace(found.first_in_second, damaged=pair.first in self._damaged),
+            second_in_first=replace(found.second_in_first, damaged=pair.second in self._damaged),
+        )
 
     def _alike(self, pair: Pair) -> DuplicatePair | None:
         """Give a pair that is the same scene by what the encoder sees and when it was taken."""

@@ -6,8 +6,8 @@ WebP need fewer than JPEG for the same); then most told by its
 metadata (date, camera, place, an XMP file that is its own); then the oldest file; then the shortest path;
 then the path, so that the answer never depends on chance. The other policies ask their own question first,
 then go on as `best` does.
-What comes first in this order does not take every copy's place, and of equal pixels the original goes
-first: see `giving_up`.
+What comes first in this order does not take every copy's place, and a JPEG goes before the PNG that was
+saved from it: see `giving_up`.
 """
 
 from collections.abc import Sequence
@@ -122,17 +122,16 @@ def is_lossless(image: StoredImage) -> bool:
 
 
 def came_before(one: StoredImage, other: StoredImage) -> bool:
-    """Tell whether of two files of equal pixels the other was rather made of the one.
+    """Tell whether of two files of equal pixels the other must have been made of the one.
 
     Of a picture that was coded with a loss a lossless file can be made, but not the other way round: then the
-    pixels would not be equal. Else the older file counts, and in the end the path.
+    pixels would not be equal. Of two files of one kind the times tell nothing: copying sets them anew.
     """
-    return _age(one) < _age(other)
+    return not _loses_nothing(one) and _loses_nothing(other)
 
 
-def _age(image: StoredImage) -> tuple[Any, ...]:
-    lossless = is_lossless(image) or image.format in FEW_COLOURS  # what GIF loses are colours, before coding
-    return lossless, image.mtime_ns, len(str(image.path)), str(image.path)
+def _loses_nothing(image: StoredImage) -> bool:
+    return is_lossless(image) or image.format in FEW_COLOURS  # what GIF loses are colours, before coding
 
 
 def worth(image: StoredImage) -> float:

@@ -10,10 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from indexer.errors import UsageError
-from indexer.records import Ids
 from indexer.store.reader import LibraryReader
 from indexer.store.records import StoredImage
 
@@ -23,8 +20,6 @@ from .proposing import Progress
 from .reasons import explain
 from .records import DuplicatePair, Evidence, Level
 from .sides import Side
-
-ASKING_FROM = 10_000  # contents on both sides; fewer are all compared with each other in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +139,7 @@ def find_leaks(
 ) -> LeakReport:
     """Compare the two sides of a split; raise UsageError if one of them has no picture."""
     split.check()
+    # Both sides ask for what is near: of a long sequence on one of them, the nearest few are all its own.
     in_train, in_test = split.in_train, split.in_test
     leaks = _exact(in_train, in_test)
     unreadable: dict[Path, str] = {}
@@ -156,7 +152,6 @@ def find_leaks(
         },
         worth=_Across(frozenset(in_train), frozenset(in_test)),
         bars=LOOSE,
-        asking=_asking(in_train, in_test),
         progress=progress,
         unreadable=unreadable,
     )
@@ -204,18 +199,6 @@ def _is_there(path: Path) -> bool:
 
 def _count(images: Images) -> int:
     return sum(len(copies) for copies in images.values())
-
-
-def _asking(in_train: Images, in_test: Images) -> Ids | None:
-    """Give the contents of the smaller side, of which each leak has one; None: all, as few are there.
-
-    Of the many that are like one picture a search gives the nearest few: in small libraries these few might
-    all be on its own side.
-    """
-    if len(in_train) + len(in_test) < ASKING_FROM:
-        return None
-    smaller = min(in_test, in_train, key=len)
-    return np.sort(np.fromiter(smaller, np.int64, len(smaller)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """`sightline dedup-list`: what to keep of a collection, for programs that read lists of files."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +92,7 @@ def _list_groups(question: Any, place: Path, end: bytes) -> None:
     show.remark(f"{plural(sum(map(len, larger)), 'file')} in {plural(len(larger), 'group')} of more than one")
 
 
-def _to_keep(
-    images: "Mapping[int, Sequence[StoredImage]]", dropped: Collection[Path]
-) -> tuple[list[Path], str]:
+def _to_keep(images: "Mapping[int, Sequence[StoredImage]]", dropped: Set[Path]) -> tuple[list[Path], str]:
     """Give what to keep, sorted, and in words what was left out besides the duplicates."""
     from ..names import plural
 
@@ -102,9 +100,9 @@ def _to_keep(
     gone = sum(map(len, images.values())) - sum(map(len, there.values()))
     pictures = {content: _pictures(paths) for content, paths in there.items()}
     links = sum(map(len, there.values())) - sum(map(len, pictures.values()))
-    kept = [[path for path in paths if path not in dropped] for paths in pictures.values()]
-    listed = [path for paths in kept for path in _once(paths)]
-    others = sum(map(len, kept)) - len(listed)
+    files = [paths for each in pictures.values() for paths in _entries(each) if not dropped & {*paths}]
+    listed = [first for first, *_ in files]
+    others = sum(map(len, files)) - len(listed)
     said = [f"{plural(gone, 'file')} gone or changed since indexing"] if gone else []
     said += [f"{plural(links, 'link')} to pictures that are in the library anyway"] if links else []
     said += [f"{plural(others, 'further path')} to files that are listed"] if others else []
@@ -128,16 +126,19 @@ def _pictures(paths: Sequence[Path]) -> list[Path]:
     return files or sorted(paths)[:1]
 
 
-def _once(paths: Sequence[Path]) -> list[Path]:
-    """Leave out further paths to one file in one folder: a linked folder leads to it, or a second mount."""
+def _entries(paths: Sequence[Path]) -> list[list[Path]]:
+    """Put together the paths to one file in one folder: a linked folder leads to it, or a second mount."""
     from indexer.actions.checks import same_entry
     from indexer.paths import identity_of
 
     if len(paths) < 2:
-        return list(paths)
-    found: dict[tuple[int, int] | str, list[Path]] = {}
+        return [list(paths)] if paths else []
+    found: dict[tuple[int, int] | str, list[list[Path]]] = {}
     for path in sorted(paths):
         known = found.setdefault(identity_of(path) or path.name.casefold(), [])
-        if not any(same_entry(path, other) for other in known):
-            known.append(path)
-    return [path for known in found.values() for path in known]
+        same = next((entry for entry in known if same_entry(path, entry[0])), None)
+        if same is None:
+            known.append([path])
+        else:
+            same.append(path)
+    return [entry for known in found.values() for entry in known]

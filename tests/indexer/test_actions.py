@@ -25,7 +25,7 @@ from indexer.actions.journal import (
 )
 from indexer.actions.moving import rename
 from indexer.actions.records import Action, Result
-from indexer.actions.trash import way_by_hand
+from indexer.actions.trash import is_at_hand, way_by_hand
 from indexer.actions.undo import undo
 from indexer.errors import JournalUnreadable, LibraryBusy, RunUnknown, UsageError
 
@@ -452,6 +452,25 @@ def test_an_emptied_trash_is_told(empty: Album, trash: Path):
     empty.apply(Action.TRASH)
     shutil.rmtree(trash)
     assert refusal(empty.undo()).startswith("no longer in the trash: ")
+
+
+@pytest.mark.parametrize("name", ["files", "other"])
+def test_what_was_taken_from_the_folder_that_it_was_moved_to_was_in_no_trash(
+    empty: Album, tmp_path: Path, name: str
+):
+    empty.group("a.jpg", "b.jpg")
+    (tmp_path / "info").mkdir()
+    place = only(empty.apply(Action.MOVE, tmp_path / name)).place
+    assert place is not None
+    place.unlink()
+    assert refusal(empty.undo()) == f"no longer at {place}"
+
+
+def test_a_folder_called_files_is_no_trash_without_notes_beside_it(tmp_path: Path):
+    (tmp_path / "files").mkdir()
+    assert not is_at_hand(tmp_path / "files/a.jpg")
+    (tmp_path / "info").mkdir()
+    assert is_at_hand(tmp_path / "files/a.jpg")
 
 
 def test_the_trash_of_a_drive_that_is_away_is_not_told_as_emptied(empty: Album, tmp_path: Path):

@@ -34,9 +34,14 @@ def test_a_sector_of_zeros_in_a_photo_is_a_hole(manner: Options, mode: str) -> N
     assert has_hole(with_zeros(data, len(data) * 9 // 10))
 
 
-def test_a_file_of_full_length_whose_end_was_never_written_has_a_hole() -> None:
-    data = jpeg(photo("astronaut"))
-    assert has_hole(data[: len(data) // 2].ljust(len(data), b"\0"))
+# At a quality of 100 zeros are codes enough for all that lacks, and the file decodes without an error.
+@pytest.mark.parametrize("manner", [*MANNERS, {"quality": 100}])
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_a_file_of_full_length_whose_end_was_never_written_has_a_hole(manner: Options, share: float) -> None:
+    data = jpeg(photo("astronaut"), **manner)
+    written = data[: int(len(data) * share)]
+    assert has_hole(written.ljust(len(data), b"\0"))
+    assert has_hole(written + bytes(5 * len(data)))  # enough for a decoder to find codes for all that lacks
 
 
 def letterboxed() -> Image.Image:
@@ -76,6 +81,13 @@ def test_zeros_behind_the_picture_are_no_hole() -> None:
     filled = data[:-2] + bytes(2 * HOLE_BYTES) + data[-2:]
     assert not has_hole(data + bytes(4 * HOLE_BYTES))
     assert not has_hole(filled)
+
+
+@pytest.mark.parametrize("manner", [USUAL, {"optimize": True}, {"quality": 100}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_zeros_in_place_of_the_mark_that_ends_the_picture_are_no_hole(manner: Options, mode: str) -> None:
+    data = jpeg(photo("astronaut").convert(mode), **manner)
+    assert not has_hole(data[:-2] + bytes(8 * HOLE_BYTES))
 
 
 def test_what_is_behind_the_picture_is_not_looked_at() -> None:

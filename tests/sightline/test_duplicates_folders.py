@@ -166,6 +166,14 @@ def test_the_only_file_of_a_picture_is_not_listed_to_go(run: Run, twice: Path):
     assert run("duplicates", "--paths", cwd=twice).stdout == b""
 
 
+def test_a_copy_that_goes_is_not_listed_to_keep_by_its_other_path(run: Run, twice: Path):
+    (twice / "y2023").joinpath("b.jpg").write_bytes((twice / "y2023/a.jpg").read_bytes())
+    assert run("index", twice, twice.parent / "disk", cwd=twice).returncode == 0
+    kept, dropped = (run("dedup-list", *options, cwd=twice).stdout for options in ((), ("--drop",)))
+    assert [len(listed.splitlines()) for listed in (kept, dropped)] == [1, 1]
+    assert Path(os.fsdecode(kept.strip())).name != Path(os.fsdecode(dropped.strip())).name
+
+
 def test_the_only_file_of_a_picture_is_listed_to_keep_once(run: Run, twice: Path):
     done = run("dedup-list", cwd=twice)
     assert len(done.stdout.splitlines()) == 1

@@ -103,12 +103,20 @@ def test_what_is_in_the_archive_goes_though_the_archives_file_was_made_of_it(fol
     assert search(folder, question) == {"saved anew.png": {"camera.jpg": "pixel"}}
 
 
-@pytest.mark.parametrize(("older", "newer"), [("tif", "png"), ("png", "bmp")])
-def test_of_equal_pixels_without_a_loss_the_older_file_is_kept(older: str, newer: str, folder: Path) -> None:
-    for name in (f"older.{older}", f"newer.{newer}"):
-        photo("coffee").save(folder / name)
-    os.utime(folder / f"older.{older}", (10**9, 10**9))
-    assert search(folder) == {f"older.{older}": {f"newer.{newer}": "pixel"}}
+def test_of_equal_pixels_the_file_with_a_film_behind_the_photo_is_kept_though_newer(folder: Path) -> None:
+    still = jpeg(photo("coffee"), 90)
+    (folder / "stripped.jpg").write_bytes(still)
+    (folder / "motion.jpg").write_bytes(still + b"\0\0\0\x18ftypmp42" + bytes(100_000))
+    os.utime(folder / "stripped.jpg", (10**9, 10**9))
+    assert search(folder) == {"motion.jpg": {"stripped.jpg": "pixel"}}
+
+
+def test_many_copies_make_one_group_around_the_smallest_that_alone_tells_more(folder: Path) -> None:
+    plain = [f"{level}.png" for level in range(7)]
+    for level, name in enumerate(plain):
+        photo("coffee", 300).save(folder / name, compress_level=level)
+    photo("coffee", 300).save(folder / "told.png", compress_level=9, exif=described())
+    assert search(folder) == {"told.png": dict.fromkeys(plain, "pixel")}
 
 
 def test_what_is_left_of_a_photo_stays_when_only_it_tells_the_date(folder: Path) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from indexer.backfill import fill_features
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
-from search.duplicates import finder
+from indexer.wholeness import has_lost_part
+from search.duplicates import finder, losses
 from search.duplicates import memory as memory_module
 from search.duplicates.candidates import merged
 from search.duplicates.finder import (
@@ -31,6 +32,7 @@ from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
 from .photos import cropped, labelled, photo
+from .searching import found, from_camera
 
 SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
 
@@ -83,6 +85,28 @@ def test_a_second_search_says_the_same_without_looking_again(library: Path, judg
     judged.clear()
     assert search(library) == first
     assert judged == []
+
+
+def test_a_second_search_for_scenes_reads_no_picture_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for second, quality in (("11", 85), ("13", 97)):
+        exif = from_camera()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2019:05:03 14:02:{second}"
+        photo("coffee").save(tmp_path / f"photos/{second}.jpg", quality=quality, exif=exif)
+    index_folders(tmp_path / "library", [tmp_path / "photos"], SETTINGS)
+    read: list[str] = []
+
+    def noting(path: Path, kind: str) -> bool:
+        read.append(path.name)
+        return has_lost_part(path, kind)
+
+    monkeypatch.setattr(losses, "has_lost_part", noting)
+    for _ in range(2):
+        losses._is_hurt.cache_clear()  # as in another process
+        assert found(search(tmp_path / "library", level=Level.SIMILAR)) == {"13.jpg": {"11.jpg": "similar"}}
+    assert sorted(read) == ["11.jpg", "13.jpg"]
 
 
 def test_only_what_is_new_is_compared(folder: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
