@@ -4,6 +4,7 @@ import errno
 import io
 import math
 import os
+import re
 import sys
 import threading
 import warnings
@@ -206,6 +207,12 @@ def _over_limit(megapixels: float, limit: float) -> str:
     while f"{megapixels:.{decimals}f}" == f"{limit:.{decimals}f}":
         decimals += 1
     return f"{megapixels:,.{decimals}f} MP is over the limit of {limit:,.{decimals}f} MP"
+
+
+def told_limit(reason: str) -> float | None:
+    """Read the limit, in megapixels, from a reason that an image is over it; None in other reasons."""
+    told = re.search(r"over the limit of ([\d,.]+) MP", reason)
+    return float(told[1].replace(",", "")) if told else None
 
 
 def _decimals(megapixels: float) -> int:

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import shlex
 import threading
 import time
@@ -21,9 +20,10 @@ from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_backg
 from .decode import AGAIN_ADVICE, ONCE_MORE_ADVICE, DecodePool, DecodeRules
 from .encoders.base import Encoder
 from .encoders.loading import choose_auto, load_encoder, load_encoder_for
-from .errors import FolderMissing, UsageError
+from .errors import FolderMissing
 from .fingerprint import content_hash
-from .opening import MAX_MEGAPIXELS, MEGAPIXELS_ADVICE
+from .leaving_out import LeftOut, clear_patterns, settle_left_out
+from .opening import MAX_MEGAPIXELS, MEGAPIXELS_ADVICE, told_limit
 from .paths import home_expanded, refuse_file
 from .raw import ADVICE as RAW_ADVICE
 from .records import (
@@ -36,16 +36,6 @@ from .records import (
     Vectors,
 )
 from .scan import Found, OutOfReach, ScanRules, scan
-from .store.excludes import (
-    Exclude,
-    get_excludes,
-    placed,
-    put_excludes,
-    replaced,
-    said_around,
-    said_within,
-    without_empty,
-)
 from .store.library import open_for_writing, open_library
 from .store.names import absolute, real
 from .store.records import Changeover, Known, ScanOutcome, StoredEncoder
@@ -56,8 +46,6 @@ COMMIT_SECONDS = 5.0  # what a kill may cost
 COMMIT_IMAGES = 1024  # what may wait in memory
 HISTORY_DAYS = 90
 COUNTER_SECONDS = 1.0  # what the end of a run waits for the thread that counts files
-NAMED_MAX = 3  # folders, or groups of patterns, that a notice names
-LIMIT_TOLD = re.compile(r"over the limit of ([\d,.]+) MP")  # as the decoder words it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +147,12 @@ def index_folders(
     """
     there, away = (folders, []) if folders is not None else _covered_folders(library)
     roots = _roots(there)
-    settings = _with_clear_excludes(settings or IndexSettings())
+    settings = settings or IndexSettings()
+    exclude = clear_patterns(settings.exclude, no_exclude=settings.no_exclude)
+    settings = replace(settings, exclude=exclude)
     with open_for_writing(library, create=True) as writer:
         run = _Run(writer, settings, on_progress, on_notice, stop or threading.Event())
-        run.leave_out(roots, away)
+        run.leave_out([*(root.path for root in roots), *away])
         with _counting(run, roots):
             return run.index(roots, away)
 
@@ -183,8 +173,7 @@ class _Run:
         self.on_notice = on_notice
         self.stop = stop
         self.settings = settings
-        self.excludes = get_excludes(writer)
-        self.places: dict[Path, Path] = {}  # where each folder of the run lies for what was said of folders
+        self.left_out = LeftOut((), {})
         self.tally = _Tally()
         self.found: Counter[Path] = Counter()  # files below each root
         self.encoder: Encoder | None = None
@@ -192,41 +181,18 @@ class _Run:
         self.stored = self._choose_encoder()
         self.pending = _Pending()
 
-    def leave_out(self, roots: Sequence[_Root], away: Sequence[Path]) -> None:
-        """Settle what this run leaves out, and what the library remembers of it."""
-        covered = dict.fromkeys(map(real, self.writer.roots()))
-        self.places = {folder: placed(folder, covered) for folder in (*(r.path for r in roots), *away)}
-        folders = list(dict.fromkeys(self.places.values()))
-        if self.settings.exclude or self.settings.no_exclude:
-            self._remember_excludes(folders)
-        elif own := said_within(self.excludes, folders):
-            self.on_notice(f"left out as in earlier runs: {_options(own, folders)}; --no-exclude ends this")
-        if around := said_around(self.excludes, folders):
-            words = _options(around, folders)
-            self.on_notice(
-                f"left out as in earlier runs: {words}; to end this, --no-exclude with that folder"
-            )
-
-    def _remember_excludes(self, folders: Sequence[Path]) -> None:
-        """Take what this run says in place of what was said of its folders before."""
-        said, before = self.settings.exclude, self.excludes
-        self.excludes = replaced(before, folders, said)
-        ended = [
-            each
-            for each in before
-            if each not in self.excludes and ("/" in each.pattern or each.pattern not in said)
-        ]
-        if ended:
-            words = _options(ended, folders)
-            self.on_notice(f"no longer left out, since this run says otherwise: {words}")
-        if self.excludes != before:
-            put_excludes(self.writer, self.excludes)
+    def leave_out(self, folders: Iterable[Path]) -> None:
+        """Settle what this run leaves out of its folders."""
+        said, no_exclude = self.settings.exclude, self.settings.no_exclude
+        self.left_out = settle_left_out(
+            self.writer, folders, said, no_exclude=no_exclude, on_notice=self.on_notice
+        )
 
     def scan(self, root: _Root, stopped: Callable[[], bool]) -> Iterator[Found]:
         """List what is below a root."""
-        excludes = tuple((each.folder, each.pattern) for each in self.excludes)
+        excludes = tuple((each.folder, each.pattern) for each in self.left_out.excludes)
         rules = ScanRules(exclude_in=excludes, include_hidden=self.settings.include_hidden)
-        place = self.places[root.path]
+        place = self.left_out.places[root.path]
         return scan(root.path, rules, typed=root.typed, placed=place, apart=root.inner, stopped=stopped)
 
     def _choose_encoder(self) -> StoredEncoder:
@@ -321,8 +287,8 @@ class _Run:
 
     def _may_be_within_limit(self, reason: str) -> bool:
         """Tell whether the limit is named by this run, or was lower when the file was skipped."""
-        told = LIMIT_TOLD.search(reason)
-        was_lower = told is not None and float(told[1].replace(",", "")) < MAX_MEGAPIXELS
+        limit = told_limit(reason)
+        was_lower = limit is not None and limit < MAX_MEGAPIXELS
         return was_lower or self.settings.max_megapixels is not None
 
     def _not_linked(self, files: Sequence[FoundFile]) -> Iterator[FoundFile]:
@@ -411,7 +377,7 @@ class _Run:
             )
 
     def _tell_empty(self, roots: Sequence[_Root]) -> None:
-        besides = " besides what is left out" if self.excludes else ""
+        besides = " besides what is left out" if self.left_out.excludes else ""
         for root in roots:
             if not any(self.found[folder] for folder in (root.path, *root.inner)):
                 self.on_notice(f"{root.typed}: no picture was found there{besides}")
@@ -498,33 +464,6 @@ def _kept_words(change: Changeover, name: str) -> str:
         f"with {name} yet{unfound}; to go on with all of the library: sightline index; "
         f"to stay with {former}: sightline index --model {shlex.quote(former)}"
     )
-
-
-def _options(excludes: Iterable[Exclude], folders: Sequence[Path]) -> str:
-    """Write patterns as options, with the folders they were said of but where these are the run's."""
-    by_pattern: dict[str, list[Path]] = {}
-    for each in excludes:
-        by_pattern.setdefault(each.pattern, []).append(each.folder)
-    by_folders: dict[tuple[Path, ...], list[str]] = {}
-    for pattern, said_of in by_pattern.items():
-        key = () if set(folders) <= set(said_of) else tuple(said_of)
-        by_folders.setdefault(key, []).append(f"--exclude {shlex.quote(pattern)}")
-    parts = [" ".join(options) + _in_words(said_of) for said_of, options in by_folders.items()]
-    more = ["and more, which `sightline status` lists"] if len(parts) > NAMED_MAX else []
-    return ", ".join([*parts[:NAMED_MAX], *more])
-
-
-def _in_words(folders: Sequence[Path]) -> str:
-    more = f" and {len(folders) - NAMED_MAX} more folders" if len(folders) > NAMED_MAX else ""
-    return f" in {', '.join(map(str, folders[:NAMED_MAX]))}{more}" if folders else ""
-
-
-def _with_clear_excludes(settings: IndexSettings) -> IndexSettings:
-    """Drop empty patterns; raise UsageError for patterns beside `no_exclude`."""
-    exclude = without_empty(settings.exclude)
-    if exclude and settings.no_exclude:
-        raise UsageError("exclude and no_exclude exclude each other: give one of them")
-    return replace(settings, exclude=exclude)
 
 
 def _covered_folders(library: Path) -> tuple[list[Path], list[Path]]:

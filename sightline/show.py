@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.patch_filling import PatchesFilled
     from indexer.pipeline import Progress
     from indexer.records import IndexSummary
+    from indexer.store.excludes import Exclude
     from indexer.store.records import LibraryStatus, StoredEncoder
     from search.duplicates.finder import DuplicateReport, Question
     from search.duplicates.leaks import LeakReport
@@ -389,12 +390,12 @@ def _disk_line(found: "LibraryStatus") -> str:
     return line + (f", backups {file_size(found.backups_bytes)}" if found.backups_bytes else "")
 
 
-def status_dict(found: "LibraryStatus", excludes: Sequence[str] = ()) -> dict[str, Any]:
+def status_dict(found: "LibraryStatus", excludes: "Sequence[Exclude]") -> dict[str, Any]:
     """Give the status as plain values for JSON."""
     return {
         "library": str(found.path),
         "folders": [str(root) for root in found.roots],
-        "exclude": list(excludes),
+        "exclude": [{"folder": str(each.folder), "pattern": each.pattern} for each in excludes],
         "images": found.images,
         "files": found.files,
         "skipped": dict(found.skipped),

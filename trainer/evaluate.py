@@ -1,6 +1,5 @@
 """Evaluation: how well an encoder finds pictures by their captions and names their classes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,51 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.records import Vectors
-from search.regions_texts import SENTENCES
 
-from . import templates
 from .bootstrap import MedianRank, Share, Statistic, share_of
-from .metrics import Links, ask, chance
+from .metrics import chance
 
-TEMPLATES = SENTENCES  # six plain ones; more gained nothing measurable at the built-in model's size
 Rows: TypeAlias = NDArray[np.int64]
 
 RECALL_AT = (1, 5, 10)
 TOP = (1, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Share of queries whose own picture is among the first 1, 5 and 10."""
-
-    at_1: float
-    at_5: float
-    at_10: float
-
-
-def text_to_image_recall(text_vectors: Vectors, image_vectors: Vectors, own: NDArray[np.int64]) -> Recall:
-    """Measure recall@k of (m, dim) texts over (n, dim) images; own is (m,), the row of each text's image.
-
-    Ties count against us: an image ranks behind every other one that scores as high.
-    """
-    ranks = ask(text_vectors, image_vectors, Links(np.arange(len(own)), own)).ranks
-    return Recall(*(float(np.mean(ranks <= k)) for k in RECALL_AT))
-
-
 def class_vectors(vectors_of_prompts: Vectors, n_templates: int) -> Vectors:
     """Average (n_classes * n_templates, dim) prompt vectors to (n_classes, dim) unit rows."""
     means = vectors_of_prompts.reshape(-1, n_templates, vectors_of_prompts.shape[1]).mean(axis=1)
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
-
-
-def prompts(names: Sequence[str], templates_used: Sequence[str] = TEMPLATES) -> list[str]:
-    """Write every name into every template, name by name."""
-    return templates.prompts(names, templates_used)
-
-
-def zero_shot_top_1(image_vectors: Vectors, labels: NDArray[np.int64], classes: Vectors) -> float:
-    """Give the share of (n, dim) images whose nearest class vector is their own label's."""
-    return float(np.mean(np.argmax(image_vectors @ classes.T, axis=1) == labels))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def upgrade(
         return
     if revision is not None:
         back_up(library, revision)
-    _run(connection, scripts or scripts_folder())
+    run_scripts(connection, scripts or scripts_folder())
 
 
 def back_up(library: Path, revision: str) -> Path:
@@ -62,7 +62,8 @@ def _copy(source: sqlite3.Connection, copy: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _run(connection: Connection, scripts: Path) -> None:
+def run_scripts(connection: Connection, scripts: Path) -> None:
+    """Run what migrations are missing, and keep no copy of what was."""
     from alembic import command
     from alembic.config import Config
 

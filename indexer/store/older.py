@@ -45,6 +45,6 @@ def _upgrade_to(copy: Path, library: Path) -> None:
     engine = engine_to_write(copy.parent)
     try:
         with engine.connect() as connection:
-            migrate._run(connection, migrate.scripts_folder())  # `upgrade` would copy it once more
+            migrate.run_scripts(connection, migrate.scripts_folder())  # `upgrade` would copy it once more
     finally:
         engine.dispose()

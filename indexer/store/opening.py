@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import CatalogDamaged, LibraryMissing
+from ..errors import CatalogDamaged, LibraryError, LibraryMissing
 from .copies import copy_of, upgraded_copy_of
 from .files import LIBRARY_NAME, catalog_file
 
@@ -26,12 +26,15 @@ class Snapshot(sqlite3.Connection):
     """A connection that never sees another commit; it is for one question, and not to be kept."""
 
 
-def connect_to_read(library: Path) -> sqlite3.Connection:
-    """Open the catalog for reading only.
+def connect_to_read(
+    library: Path, *, busy_seconds: float = BUSY_SECONDS, may_copy: bool = True
+) -> sqlite3.Connection:
+    """Open the catalog for reading only; wait so long for a lock.
 
     SQLite needs a writable folder with some room for the shared memory of a WAL catalog. Without, a
     catalog at rest is read as immutable, and one with a WAL that a crash left is read from a temporary copy.
-    So is an older one that could not be upgraded in its place.
+    So is an older one that could not be upgraded in its place. Raises LibraryMissing, CatalogDamaged,
+    sqlite3.Error, and LibraryError where it takes a copy that may not be made.
     """
     catalog = catalog_file(library)
     _check_there(library, catalog)
@@ -39,12 +42,14 @@ def connect_to_read(library: Path) -> sqlite3.Connection:
         if copy is not None:
             return _connect(copy, _AT_REST, Snapshot)
     try:
-        return _connect(catalog, "mode=ro")
+        return _connect(catalog, "mode=ro", busy_seconds=busy_seconds)
     except sqlite3.OperationalError as problem:
         if problem.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
             raise
     if not _has_content(_beside(catalog, "-wal")):
         return _connect(catalog, _AT_REST, Snapshot)
+    if not may_copy:
+        raise LibraryError(f"{library}: cannot be read where it is, only from a copy")
     with copy_of(catalog) as copy:
         return _connect(copy, _AT_REST, Snapshot)
 
@@ -76,9 +81,13 @@ def _check_there(library: Path, catalog: Path) -> None:
 
 
 def _connect(
-    catalog: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
+    catalog: Path,
+    options: str,
+    kind: type[sqlite3.Connection] = sqlite3.Connection,
+    *,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> sqlite3.Connection:
-    connection = _open(catalog, options, kind)
+    connection = _open(catalog, options, kind, busy_seconds)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # SQLite opens the files only now
     except sqlite3.Error:
@@ -88,12 +97,15 @@ def _connect(
 
 
 def _open(
-    catalog: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
+    catalog: Path,
+    options: str,
+    kind: type[sqlite3.Connection] = sqlite3.Connection,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{_uri(catalog)}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         factory=kind,

@@ -146,7 +146,7 @@ class LibraryReader:
                 ids[at : at + len(some)] = some
                 vectors[at : at + len(some)] = catalog.as_vectors(codes, dimension)
                 at += len(some)
-            return ids, vectors
+            return ids[:at], vectors[:at]
 
     def count_files(self) -> int:
         """Count the files that hold an image."""

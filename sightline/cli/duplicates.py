@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import find, progress, question_options, to_question
+from .finding import FOUND, find, progress, question_options, to_question
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
     from indexer.actions.records import Action, Outcome, Removal
     from search.duplicates.finder import DuplicateReport
-
-FOUND = 11  # exit code: there are duplicates
 
 EPILOG = """\b
 Examples:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from search.duplicates.finder import DuplicateReport, Question
     from search.duplicates.proposing import Progress
 
+FOUND = 11  # exit code: there are duplicates, or leaks
 NAMED_MAX = 5  # files that are named for each reason why they were not compared
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .finding import fill_in, not_compared, progress
+from .finding import FOUND, fill_in, not_compared, progress
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from search.duplicates.leaks import LeakReport, Split
     from search.duplicates.sides import Side
 
-FOUND = 11  # exit code: there are leaks
 UNSURE = 1  # exit code: none was found, but there are pictures that could be one and cannot be read
 NAMED_MAX = 3  # files of a side that are named when they were not compared
 

@@ -37,8 +37,7 @@ def command(skipped: bool, as_json: bool, library: Path | None) -> None:
         elif skipped:
             show.skipped(reader.skipped_files())
         elif as_json:
-            said = [{"folder": str(each.folder), "pattern": each.pattern} for each in get_excludes(reader)]
-            show.json_lines([{**show.status_dict(reader.status()), "exclude": said}])
+            show.json_lines([show.status_dict(reader.status(), get_excludes(reader))])
         else:
             show.status(reader.status(), [_in_words(each, place) for each in get_excludes(reader)])
 

@@ -51,3 +51,7 @@ def test_a_file_of_another_form_is_refused_with_an_example(tmp_path: Path, text:
     (tmp_path / "names.json").write_text(text)
     with pytest.raises(UsageError, match="object of labels and names"):
         read_class_names(tmp_path / "names.json")
+
+
+def test_prompts_go_name_by_name() -> None:
+    assert prompts(["cat", "dog"], ["a {}", "{}"]) == ["a cat", "cat", "a dog", "dog"]

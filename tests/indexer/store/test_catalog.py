@@ -1,8 +1,7 @@
 """The catalog's questions: what SQLite looks at for them, and the times that real files have."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from sqlite3 import Connection
@@ -20,15 +19,6 @@ from indexer.store.records import Filters
 from .making import encode, make_card, make_file
 
 DAYS = (date(1901, 5, 1), date(1959, 12, 31), date(1960, 2, 29), date(1970, 1, 1), date(1970, 1, 21))
-
-
-@pytest.fixture(params=["UTC", "America/Los_Angeles", "Pacific/Auckland"])
-def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", request.param)
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def touched(folder: Path, moment: datetime) -> Path:

@@ -1,5 +1,3 @@
-import time
-from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Self
 
@@ -14,15 +12,6 @@ MOMENTS = [
     datetime(1970, 1, 1),
     datetime(2024, 7, 1, 12, 30, 15, 250_000),
 ]
-
-
-@pytest.fixture(params=["UTC", "America/Los_Angeles", "Pacific/Auckland"])
-def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", request.param)
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=str)
