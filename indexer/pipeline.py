@@ -373,7 +373,7 @@ class _Run:
         for folder in folders:
             self.on_notice(
                 f"{folder}: nothing was found there any more; its images are kept, in case a drive is not "
-                f"mounted. If they are gone for good: sightline forget {folder}"
+                f"mounted. If they are gone for good: sightline forget {shlex.quote(str(folder))}"
             )
 
     def _tell_empty(self, roots: Sequence[_Root]) -> None:

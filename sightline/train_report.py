@@ -1,5 +1,6 @@
 """The trainer's words: what it found in the pairs, a live bar while it learns, and what came of it."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -105,7 +106,8 @@ def lines(summary: "Summary") -> Iterator[str]:
         yield f"general: recall@10 {was.recall_10:.3f} before, {now.recall_10:.3f} after"
     if summary.blends and summary.epochs:
         yield _blend_line(summary)
-    yield f"{summary.folder} is a model now: sightline index FOLDER --model {summary.folder}"
+    use = f"sightline index FOLDER --model {shlex.quote(str(summary.folder))}"
+    yield f"{summary.folder} is a model now: {use}"
 
 
 def _patch_lines(summary: "Summary") -> Iterator[str]:
@@ -114,7 +116,7 @@ def _patch_lines(summary: "Summary") -> Iterator[str]:
     if not summary.epochs:
         yield "no epoch was better than the patches as they are: no head was written"
         return
-    use = f"sightline highlight PHOTO TEXT --model {summary.folder}"
+    use = f"sightline highlight PHOTO TEXT --model {shlex.quote(str(summary.folder))}"
     yield f"{summary.folder} is the model with a head: {use}"
 
 

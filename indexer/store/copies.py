@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DiskFull, LibraryError
+from ..errors import DiskFull, LibraryBusy, LibraryError
 from ..paths import identity_of
 from .failures import explain
 
@@ -106,6 +106,7 @@ def _copy_files(catalog: Path, copy: Path) -> None:
                 shutil.copyfile(source, copy.with_name(source.name))
         if _state(catalog) == before:
             return
+    raise LibraryBusy(catalog.parent, "another program that goes on writing it")
 
 
 def _settle(copy: Path) -> None:

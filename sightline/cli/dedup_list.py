@@ -83,8 +83,9 @@ def _list_groups(question: Any, place: Path, end: bytes) -> None:
         fill_in(place, update)
         with open_library(place) as reader:
             found = stay_together(reader, to_question(question), progress=update)
+            notes = reader.warnings
     check_any(len(found.groups), question["folder"])
-    for line in not_compared(found.unreadable):
+    for line in (*notes, *not_compared(found.unreadable)):
         show.remark(line)
     groups = sorted(paths for files in found.groups if (paths := sorted(_there(files))))
     show.numbered_paths(enumerate(groups, start=1), end=end)

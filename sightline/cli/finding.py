@@ -1,6 +1,7 @@
 """What the commands that find duplicates share: their options, and the finding with its progress."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,7 +98,8 @@ def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
                 _check_in_library(reader, option, question[option])
             check_folder(reader, question["folder"])
             report = find_duplicates(reader, asked, progress=update)
-    for line in not_compared(report.unreadable):
+            notes = reader.warnings
+    for line in (*notes, *not_compared(report.unreadable)):
         show.remark(line)
     return report
 
@@ -144,7 +146,7 @@ def _check_in_library(reader: "LibraryReader", option: str, named: "Path | tuple
             raise UsageError(f"--{option} {folder}: there is no such folder; look at how it is spelt")
         if _holds_images(reader, Path.cwd() / folder):
             continue
-        remedy = f"`sightline index {folder} --library {reader.path}`"
+        remedy = f"`sightline index {shlex.quote(str(folder))} --library {shlex.quote(str(reader.path))}`"
         roots = reader.roots()
         if all(relative_to(folder, root) is None and relative_to(root, folder) is None for root in roots):
             raise UsageError(

@@ -40,6 +40,8 @@ def command(skipped: bool, as_json: bool, library: Path | None) -> None:
             show.json_lines([show.status_dict(reader.status(), get_excludes(reader))])
         else:
             show.status(reader.status(), [_in_words(each, place) for each in get_excludes(reader)])
+        for note in reader.warnings:
+            show.remark(note)
 
 
 def _in_words(exclude: "Exclude", library: Path) -> str:

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from indexer import errors
 from indexer.store.library import open_for_writing
+from indexer.store.lock import WriterLock
 from sightline.cli import COMMANDS, cli
 
+from ..indexer.store.test_migrate import know_one_revision_more
 from .conftest import Run, paint
 
 HEAVY = {"torch", "open_clip", "faiss", "openvino", "sqlalchemy", "rich", "numpy", "PIL", "alembic"}
@@ -502,6 +504,20 @@ def test_index_without_folder_passes_over_one_that_is_away(run: Run, pictures: P
 def test_what_is_excluded_is_told_as_taken_out_of_the_library(run: Run, pictures: Path):
     done = run("index", "--exclude", "many", cwd=pictures)
     assert b"20 taken out of the library (files untouched)" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "duplicates", "dedup-list", "search"])
+def test_every_reader_says_that_a_library_is_read_from_a_copy(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    know_one_revision_more(tmp_path / "later", monkeypatch)
+    lock = WriterLock(pictures / ".sightline")  # so that it cannot be upgraded in its place
+    lock.acquire()
+    try:
+        done = run(command, *(["red"] if command == "search" else []), cwd=pictures)
+    finally:
+        lock.release()
+    assert "made by an older sightline" in done.stderr.decode()
 
 
 def test_status_shows_what_is_excluded(run: Run, pictures: Path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import DiskFull
+from indexer.errors import DiskFull, LibraryBusy
 from indexer.store import copies
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.peek import peek_card
@@ -19,6 +19,7 @@ from indexer.store.writer import LibraryWriter
 
 from .making import encode, make_card, make_file, make_query
 from .test_disk import fill, read_only, small_disk
+from .test_migrate import know_one_revision_more
 
 __all__ = ["small_disk"]
 
@@ -142,20 +143,28 @@ def test_the_copy_of_a_process_that_was_killed_is_removed(
     assert running.exists()
 
 
+def test_a_catalog_that_is_written_all_the_time_is_busy(
+    share: Share, temporary: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy = shutil.copyfile
+
+    def copy_slowly(source: Path, target: Path) -> None:
+        copy(source, target)
+        with (share.disk / "catalog.sqlite-wal").open("ab") as wal:
+            wal.write(bytes(4096))
+
+    monkeypatch.setattr(shutil, "copyfile", copy_slowly)
+    with pytest.raises(LibraryBusy, match="goes on writing"), open_library(share.library) as reader:
+        reader.status()
+
+
 # Older libraries
 
 
 @pytest.fixture
 def older(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A library at rest of an older program: ours, for one that knows one revision more."""
-    from indexer.store import migrate, revisions
-
-    from .test_migrate import later_scripts
-
-    scripts = later_scripts(tmp_path / "later")
-    monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(revisions, "HEAD", "0006")
-    monkeypatch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, "0006"))
+    know_one_revision_more(tmp_path / "later", monkeypatch)
     for leftover in library.glob("catalog.sqlite-*"):
         leftover.unlink()
     return library

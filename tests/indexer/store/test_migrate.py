@@ -42,6 +42,14 @@ def later_scripts(folder: Path, more: str = "pass") -> Path:
     return folder
 
 
+def know_one_revision_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this program be a later one, for which libraries of ours are older."""
+    scripts = later_scripts(folder)
+    monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
+    monkeypatch.setattr(revisions, "HEAD", "0006")
+    monkeypatch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, "0006"))
+
+
 def upgrade(library: Path, scripts: Path) -> None:
     engine = engine_to_write(library)
     with engine.connect() as connection:
@@ -138,10 +146,7 @@ def test_an_older_catalog_is_upgraded_by_the_first_who_opens_it(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ours is the older one for a program that knows one revision more."""
-    scripts = later_scripts(tmp_path / "later")
-    monkeypatch.setattr(migrate, "scripts_folder", lambda: scripts)
-    monkeypatch.setattr(revisions, "HEAD", "0006")
-    monkeypatch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, "0006"))
+    know_one_revision_more(tmp_path / "later", monkeypatch)
     with open_library(library) as reader:
         assert reader.default_encoder().images == 60
     assert ask(catalog_file(library), "SELECT version_num FROM alembic_version") == [("0006",)]
