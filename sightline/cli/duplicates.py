@@ -10,7 +10,7 @@ from .finding import FOUND, find, progress, question_options, to_question
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
-    from indexer.actions.records import Action, Outcome, Removal
+    from indexer.actions.records import Action, Outcome
     from search.duplicates.finder import DuplicateReport
 
 EPILOG = """\b
@@ -139,11 +139,12 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
     from indexer.actions.apply import apply
     from indexer.actions.records import Action
     from indexer.errors import LibraryBusy, SightlineError
+    from search.duplicates.removals import plan_removals
 
     from .. import show
     from ..names import plural
 
-    removals, other_bytes = _removals(report, Action(action))
+    removals, other_bytes = plan_removals(report.groups, Action(action))
     if other_bytes:
         show.remark(
             f"{plural(other_bytes, 'file')} left alone: not the same bytes as the kept file, so that a link "
@@ -249,26 +250,6 @@ def _links_in(place: Path) -> list[Path]:
     with open_library(place) as reader:
         copies = all_images(reader).values()
     return [image.path for images in copies for image in images if image.path.is_symlink()]
-
-
-def _removals(report: "DuplicateReport", action: "Action") -> tuple[list["Removal"], int]:
-    """Give what is to be done, and how many duplicates a link cannot stand for."""
-    from indexer.actions.records import Removal
-    from search.duplicates.records import Level
-
-    pairs = [(group.keep, member) for group in report.groups for member in group.members]
-    chosen = [(keep, member) for keep, member in pairs if not action.links or member.level is Level.EXACT]
-    removals = [
-        Removal(
-            path=member.image.path,
-            sha256=member.image.content_hash,
-            keeper=keep.path,
-            keeper_sha256=keep.content_hash,
-            relative=member.image.relative,
-        )
-        for keep, member in chosen
-    ]
-    return removals, len(pairs) - len(chosen)
 
 
 def _warn_of_return(destination: Path, place: Path) -> None:

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from indexer import errors
 from indexer.store.library import open_for_writing
-from indexer.store.lock import WriterLock
 from sightline.cli import COMMANDS, cli
 
+from ..indexer.store.test_copies import written_by_another
 from ..indexer.store.test_migrate import know_one_revision_more
 from .conftest import Run, paint
 
@@ -511,12 +511,8 @@ def test_every_reader_says_that_a_library_is_read_from_a_copy(
     run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ):
     know_one_revision_more(tmp_path / "later", monkeypatch)
-    lock = WriterLock(pictures / ".sightline")  # so that it cannot be upgraded in its place
-    lock.acquire()
-    try:
+    with written_by_another(pictures / ".sightline"):  # so that it cannot be upgraded in its place
         done = run(command, *(["red"] if command == "search" else []), cwd=pictures)
-    finally:
-        lock.release()
     assert "made by an older sightline" in done.stderr.decode()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from indexer.errors import DiskFull, LibraryBusy
 from indexer.store import copies
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.lock import WriterLock
 from indexer.store.peek import peek_card
 from indexer.store.writer import LibraryWriter
 
@@ -170,6 +172,16 @@ def older(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return library
 
 
+@contextmanager
+def written_by_another(library: Path) -> Iterator[None]:
+    lock = WriterLock(library)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def check_stars(library: Path) -> None:
     """Ask for what only the later revision has."""
     with open_library(library) as reader:
@@ -189,14 +201,8 @@ def test_an_older_library_on_a_read_only_disk_is_searched(
 def test_an_older_library_is_searched_while_another_process_writes_it(
     older: Path, photos: Path, temporary: Path
 ):
-    from indexer.store.lock import WriterLock
-
-    lock = WriterLock(older)
-    lock.acquire()
-    try:
+    with written_by_another(older):
         check_stars(older)
-    finally:
-        lock.release()
 
 
 def test_one_process_upgrades_one_copy(older: Path, photos: Path, tmp_path: Path, temporary: Path):
@@ -209,14 +215,8 @@ def test_one_process_upgrades_one_copy(older: Path, photos: Path, tmp_path: Path
 
 
 def test_an_older_library_that_may_be_written_again_is_read_in_its_place(older: Path, temporary: Path):
-    from indexer.store.lock import WriterLock
-
-    lock = WriterLock(older)
-    lock.acquire()
-    try:
+    with written_by_another(older):
         check_stars(older)
-    finally:
-        lock.release()
     with open_for_writing(older, create=False) as writer:
         add_one(writer, "new")
     with open_library(older) as reader:
