@@ -225,9 +225,9 @@ class _Run:
 
     def index(self, roots: Sequence[_Root], away: Sequence[Path] = ()) -> IndexSummary:
         """Bring the library up to date with what is below the roots; tell of those that are away."""
-        handles = [self.writer.use_root(root.path) for root in roots]
+        handles = self.writer.use_roots([root.path for root in roots])
         # Nothing is found where a drive is away; but what was there may be found to have moved.
-        self.writer.begin_scan([*handles, *map(self.writer.use_root, away)])
+        self.writer.begin_scan([*handles, *self.writer.use_roots(away)])
         wanted = itertools.chain.from_iterable(map(self._wanted, roots, handles))
         first = next(wanted, None)
         if first is not None and not self.stop.is_set():

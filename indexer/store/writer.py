@@ -113,12 +113,17 @@ class LibraryWriter(LibraryReader):
         A folder inside a known root becomes part of it, and a folder around known roots takes them in, so
         that no file is stored twice.
         """
+        return self.use_roots([root])[0]
+
+    def use_roots(self, roots: Sequence[Path]) -> list[int]:
+        """Cover folders, all or none; give their handles."""
+        folders = list(dict.fromkeys([*self._folders, *roots]))
         with self._writing() as connection:
-            changes.put_root(connection, root, self.path, int(time.time()))
-            self._places |= changes.find_places(connection, (*self._folders, root), self.path)
-        if root not in self._folders:
-            self._folders.append(root)
-        return self._folders.index(root)
+            for root in roots:
+                changes.put_root(connection, root, self.path, int(time.time()))
+            self._places |= changes.find_places(connection, folders, self.path)
+        self._folders = folders
+        return [folders.index(root) for root in roots]
 
     def begin_scan(self, root_ids: Sequence[int]) -> None:
         """Begin to note what is seen below these folders, given by the handles of `use_root`."""

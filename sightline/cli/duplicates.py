@@ -37,7 +37,8 @@ leaves alone a file with the only XMP sidecar, and does not go with --level simi
 \b
 Exit codes: 0 none found, hard links alone, or --apply did all
   11 duplicates found (with --apply: some were left alone)
-  1 failed   2 wrong option   3 the library does not allow it   130 Ctrl-C
+  1 failed   2 wrong option   3 the library does not allow it   4 another process is writing
+  6 the disk is full   130 Ctrl-C
 """
 
 

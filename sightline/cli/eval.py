@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .finding import progress
-from .options import AnyPath, html_option
+from .options import AnyPath, device_option, html_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,8 +85,10 @@ docs/regions.md tells the figures.
 @click.option("--parts", is_flag=True, help="Measure each model by the parts of images, too (PACL).")
 @click.option("--regions", is_flag=True, help="PAIRS is a folder of photos with masks: where are things?")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws of images.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object with all figures and intervals.")
+@device_option
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object with all figures; with --regions one a model."
+)
 @html_option
 def command(
     pairs: Path,
@@ -118,6 +120,7 @@ def command(
                 "--probe-train": probe_train,
                 "--parts": parts,
                 "--html": html,
+                "--seed": seed,
             }
         )
         _measure_regions(pairs, models or ("builtin",), device, as_json)

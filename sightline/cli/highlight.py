@@ -19,7 +19,7 @@ from indexer.errors import (
 from indexer.typed_paths import rejoined
 
 from ..writing import check_drawing, write_picture
-from .options import AnyPath, FiniteRange
+from .options import AnyPath, FiniteRange, device_option
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,7 +69,7 @@ docs/regions.md tells how far to trust a map.
     "it is here and tells places; else builtin.",
 )
 @click.option("--no-head", is_flag=True, help="Leave out the head that was learned for the model's patches.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@device_option
 @click.option("--max-megapixels", type=FiniteRange(min=0, min_open=True), help="Refuse larger photos.")
 def command(
     photo: Path,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import AnyPath, FiniteRange, library_option
+from .options import LIBRARY, AnyPath, FiniteRange, device_option
 
 if TYPE_CHECKING:
     from indexer.patch_filling import PatchesFilled
@@ -41,7 +41,13 @@ STOPPING = b"\nsightline: ending after the model or images at hand; Ctrl-C again
 
 @click.command("index", epilog=EPILOG)
 @click.argument("folders", nargs=-1, type=AnyPath(), metavar="[FOLDER]...")
-@library_option
+@click.option(
+    "--library",
+    type=AnyPath(),
+    metavar="PATH",
+    help=f"{LIBRARY} Default: SIGHTLINE_LIBRARY, else the one at or above FOLDER, else the current folder's "
+    "if it covers FOLDER, else a new one in FOLDER.",
+)
 @click.option(
     "--model",
     metavar="NAME",
@@ -52,9 +58,7 @@ STOPPING = b"\nsightline: ending after the model or images at hand; Ctrl-C again
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Decoding processes; default: one per core."
 )
-@click.option(
-    "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:1."
-)
+@device_option
 @click.option(
     "--exclude",
     multiple=True,

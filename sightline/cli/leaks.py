@@ -39,7 +39,8 @@ nothing is written into the folders.
 
 \b
 Exit codes: 0 no leaks   11 leaks found   1 pictures that may be leaks cannot be read any more
-  2 no such folder or list, or nothing to compare on one side
+  2 no such folder or list, or nothing to compare on one side   3 a library cannot be read
+  4 another process compares the same two   6 the disk is full
 """
 
 

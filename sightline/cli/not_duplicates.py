@@ -20,7 +20,8 @@ It holds for the pictures, whatever their files are called, and outlives indexin
 
 \b
 Exit codes: 0 remembered   1 a file cannot be read
-  2 fewer than two pictures, or one that is not in the library
+  2 fewer than two pictures, or one that is not in the library   3 the library does not allow it
+  4 another process is writing
 """
 
 

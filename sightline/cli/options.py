@@ -14,6 +14,7 @@ from indexer.typed_paths import FILE_ADDRESS, from_address
 
 from ..choices import COUNT_MAX, parse_date
 
+LIBRARY = "The library: its folder, or the folder of images it lies in."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
@@ -113,13 +114,24 @@ def html_option(command: Command) -> Command:
     )(command)
 
 
+def device_option(command: Command) -> Command:
+    """Add --device."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:1 (the second GPU) or mps.",
+    )(command)
+
+
 def library_option(command: Command) -> Command:
     """Add --library."""
     return click.option(
         "--library",
         type=AnyPath(),
         metavar="PATH",
-        help="The library: its folder, or the folder of images it lies in. "
+        help=f"{LIBRARY} "
         "Default: SIGHTLINE_LIBRARY, else the nearest .sightline at or above the current folder.",
     )(command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import AnyPath, FiniteRange
+from .options import AnyPath, FiniteRange, device_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,8 @@ RUN becomes a model: sightline index FOLDER --model RUN. docs/train.md goes thro
 Several GPUs: torchrun --nproc-per-node 4 -m sightline train ...
 
 \b
-Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the training cannot go on
+Exit codes: 0 done   2 the request is off   5 the model cannot be had   6 the disk is full
+  7 the training cannot go on
 """
 
 
@@ -77,9 +78,16 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
     "--label-column", metavar="NAME", help="Which column of a table holds names of classes, instead."
 )
 @click.option("--check", is_flag=True, help="Only look the pairs through; --json tells what was found.")
-@click.option("--epochs", type=click.IntRange(1), help="Times that every image is seen.")
 @click.option(
-    "--batch", "batch_size", type=click.IntRange(2), help="Images contrasted with one another, at most."
+    "--epochs",
+    type=click.IntRange(1),
+    help="Times that every image is seen.  [default: 10; head 40, scratch 30]",
+)
+@click.option(
+    "--batch",
+    "batch_size",
+    type=click.IntRange(2),
+    help="Images contrasted with one another, at most.  [default: 256; head 1024]",
 )
 @click.option(
     "--micro-batch",
@@ -87,11 +95,25 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
     help="Images computed at once; the gradient is the same, but for a new model that normalises by batch "
     "(small).",
 )
-@click.option("--rate", type=FiniteRange(0, min_open=True), help="The highest learning rate.")
-@click.option("--loss", type=click.Choice(["softmax", "sigmoid"]), help="CLIP's or SigLIP's.")
+@click.option(
+    "--rate",
+    type=FiniteRange(0, min_open=True),
+    help="The highest learning rate; by default one of the method, see docs/train.md.",
+)
+@click.option(
+    "--loss", type=click.Choice(["softmax", "sigmoid"]), help="CLIP's or SigLIP's.  [default: softmax]"
+)
 @click.option("--lora-rank", type=click.IntRange(1), help="Of the additions.  [default: 8]")
-@click.option("--flips/--no-flips", default=None, help="Mirror images by chance; not with left and right.")
-@click.option("--patience", type=click.IntRange(1), help="Epochs without a gain before it ends.")
+@click.option(
+    "--flips/--no-flips",
+    default=None,
+    help="Mirror images by chance; not with left and right.  [default: with scratch alone]",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="Epochs without a gain before it ends.  [default: 3; head 10]",
+)
 @click.option("--no-blend", is_flag=True, help="Keep the trained weights, unmixed with those before.")
 @click.option("--recompute", is_flag=True, help="Less memory for a third more time.")
 @click.option(
@@ -100,7 +122,7 @@ Exit codes: 0 done   2 the request is off   5 the model cannot be had   7 the tr
     help="Numbers to compute in.  [default: auto]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of all chance.  [default: 0]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@device_option
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 def command(

@@ -13,6 +13,7 @@ Examples:
 
 \b
 Exit codes: 0 the library is sound, or was repaired   1 problems are left   3 it cannot be read
+  4 another process is writing, and there is something to repair
 """
 
 
