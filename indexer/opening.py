@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from .colours import to_rgb, to_scalable
 from .fingerprint import ExifFacts, pixel_hash, read_exif
 from .formats import HEAD_BYTES, RAW_EXTENSIONS, SEVERAL_PICTURES, describe_other, extension, sniff
 from .own_pictures import is_marked
+from .pillow_switches import Switches, switched
 
 MAX_MEGAPIXELS: Final = 200.0  # the largest sensors in use; such an image takes a gigabyte to decode
 INDEXED_MEGAPIXELS_MAX: Final = 1000.0  # what was indexed was within the limit that the user chose
@@ -52,7 +52,8 @@ _UNSUPPORTED: Final = ("unsupported", "not supported", "unknown pixel mode", "no
 _CUT_OFF: Final = ("truncated", "end of file", "not enough image data", "eof", "index out of range", "unpack")
 # What seeking by a damaged file's own numbers gives; all other errors with a number are the drive's.
 _SEEKING_ERRORS: Final = frozenset((errno.EINVAL, errno.EFBIG, errno.EOVERFLOW))
-_PILLOW_LOCK = threading.RLock()
+_TERMINAL_LOCK = threading.RLock()
+_BOMBS: Final = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 
 
 class Undecodable(Exception):
@@ -119,9 +120,9 @@ def opened_unread(path: Path) -> Iterator[tuple[ImageFile.ImageFile, str]]:
     kind = sniff(request.head)
     if kind is None:
         raise Undecodable(f"not an image: {describe_other(request.head)}")
-    with _pillow_settings(request, lenient=True), quiet(kind):
+    with _switched(request, lenient=True), quiet(kind):
         try:
-            with Image.open(path, formats=_formats(kind)) as opened:
+            with _opened(path, request, kind) as opened:
                 request.check_size(*opened.size)
                 yield opened, kind
         except (Undecodable, MemoryError):
@@ -142,9 +143,9 @@ def open_later_pictures(path: Path, *, most: int, enough: int) -> list[Image.Ima
     kind = sniff(request.head)
     if kind not in SEVERAL_PICTURES or extension(path.name) in RAW_EXTENSIONS:
         return []
-    with _pillow_settings(request, lenient=False), quiet(kind):
+    with _switched(request, lenient=False), quiet(kind):
         try:
-            with Image.open(path, formats=_formats(kind)) as opened:
+            with _opened(path, request, kind) as opened:
                 return list(_later_pictures(opened, request, most))
         except (Undecodable, MemoryError):
             raise
@@ -256,7 +257,7 @@ def _underlying(error: Exception, request: _Request, kind: str) -> Exception:
     if not isinstance(error, UnidentifiedImageError):
         return error
     source = io.BytesIO(request.source) if isinstance(request.source, bytes) else str(request.source)
-    with _pillow_settings(request, lenient=False), quiet(kind):
+    with _switched(request, lenient=False), quiet(kind):
         try:
             Image.OPEN[kind][0](source, "").close()  # type: ignore[arg-type]
         except Exception as said:
@@ -267,9 +268,9 @@ def _underlying(error: Exception, request: _Request, kind: str) -> Exception:
 def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.Image, SourceFacts]:
     source = io.BytesIO(request.source) if isinstance(request.source, bytes) else request.source
     with (
-        _pillow_settings(request, lenient),
+        _switched(request, lenient=lenient),
         quiet(kind),
-        Image.open(source, formats=_formats(kind)) as opened,
+        _opened(source, request, kind) as opened,
     ):
         request.check_size(*opened.size)
         request.check_plausible(kind, *opened.size)
@@ -279,7 +280,6 @@ def _open_pillow(request: _Request, kind: str, *, lenient: bool) -> tuple[Image.
             opened.draft(None, (request.enough, request.enough))
         drafted = opened.size != full_size
         words_for_bytes = is_deep(opened)
-        Image.MAX_IMAGE_PIXELS = int(request.max_megapixels * 1e6)  # for images inside, as in an ICO
         opened.load()
         if not drafted:
             full_size = opened.size  # TIFF turns itself, ICO chooses its largest
@@ -322,23 +322,24 @@ def _formats(kind: str) -> list[str]:
 
 
 @contextmanager
-def _pillow_settings(request: _Request, lenient: bool) -> Iterator[None]:
-    """Have Pillow's global switches our way for a moment, and its warnings kept from the terminal."""
-    with _PILLOW_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        # We check the size ourselves, to say it in our words; then the limit is for what is inside.
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, lenient
-        try:
+def _switched(request: _Request, *, lenient: bool) -> Iterator[None]:
+    """Decode by the request's limit: what Pillow says of an image inside that is over it, in our words."""
+    try:
+        with switched(Switches(int(request.max_megapixels * 1e6), lenient)):
             yield
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as bomb:
-            limit = f"{request.max_megapixels:,.{_decimals(request.max_megapixels)}f}"
-            raise Undecodable(
-                f"an image inside is over the limit of {limit} MP; {MEGAPIXELS_ADVICE}"
-            ) from bomb
-        finally:
-            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+    except _BOMBS as bomb:
+        limit = f"{request.max_megapixels:,.{_decimals(request.max_megapixels)}f}"
+        raise Undecodable(f"an image inside is over the limit of {limit} MP; {MEGAPIXELS_ADVICE}") from bomb
+
+
+def _opened(source: Path | io.BytesIO, request: _Request, kind: str) -> ImageFile.ImageFile:
+    """Open, before any pixel is decoded; Pillow refuses what is over the limit at once."""
+    try:
+        return Image.open(source, formats=_formats(kind))
+    except _BOMBS as bomb:
+        if told := re.search(r"\((\d+) pixels\)", str(bomb)):
+            request.check_size(int(told[1]), 1)
+        raise
 
 
 @contextmanager
@@ -347,7 +348,7 @@ def quiet(kind: str) -> Iterator[None]:
     if kind not in ("TIFF", raw.KIND):
         yield
         return
-    with _PILLOW_LOCK, _without_terminal():
+    with _TERMINAL_LOCK, _without_terminal():
         yield
 
 
@@ -451,7 +452,7 @@ def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
         return None  # a JPEG called .raw; most RAW formats look like TIFF from outside
     if not raw.is_available():
         raise Undecodable(raw.REMEDY)
-    with _pillow_settings(request, lenient=True), quiet(raw.KIND):
+    with _switched(request, lenient=True), quiet(raw.KIND):
         developed = raw.develop(
             request.source, enough=request.enough, pixels_max=int(request.max_megapixels * 1e6)
         )

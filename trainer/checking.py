@@ -200,7 +200,7 @@ def _split(
     pool: _Pool, groups: Sequence[Sequence[int]], share: float, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     keys = [min(pool.seen[row].content_hash for row in group) for group in groups]
-    validates = split(keys, share=share, seed=seed)
+    validates = split(keys, [len(group) for group in groups], share=share, seed=seed)
     chosen = {row for group, yes in zip(groups, validates, strict=True) if yes for row in group}
     rows = range(len(pool.examples))
     return (

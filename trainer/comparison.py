@@ -86,7 +86,7 @@ def compare(
     *,
     parts: Sequence[PatchEncoder] = (),
 ) -> Comparison:
-    """Measure models on the same examples: retrieval by captions, or classes where images have labels.
+    """Measure models on the same examples: retrieval by captions, or classes where all images have labels.
 
     parts: for each encoder its patches; each is then measured by whole images, and by their parts too. An
     image that cannot be read is left out for all models. Raises PairsInvalid for examples that ask nothing,
@@ -94,7 +94,7 @@ def compare(
     """
     if parts and choices.probe_train:
         raise UsageError("a linear probe asks no words, which parts are compared with; leave one of them out")
-    _Asked.of(examples, choices)  # what is off is said before an hour of encoding
+    _check(examples, choices)
     models: list[ModelAnswers] = []
     readable = tuple(examples)
     unreadable: list[tuple[str, str]] = []
@@ -109,7 +109,7 @@ def compare(
     unreadable += dict.fromkeys(found for model in models for found in model.untaught)
     progress("intervals", 0, 0)
     figures = _figures(models, draw_images(len(readable), seed=choices.seed))
-    notes = tuple(_notes(asked, len(readable)))
+    notes = tuple(_notes(asked, readable))
     return Comparison(
         readable, asked.captions, asked.classes, tuple(models), figures, tuple(unreadable), notes
     )
@@ -122,16 +122,38 @@ class _Asked:
 
     @classmethod
     def of(cls, examples: Sequence[Example], choices: Choices) -> "_Asked":
-        """Ask for classes where images have labels: their captions are made of the names then."""
-        labelled = any(example.label is not None for example in examples)
-        if not (labelled or choices.captions_are_names):
-            if choices.probe_train:
-                raise UsageError(
-                    "a linear probe tells classes apart, and these images have none; add --classes"
-                )
-            return cls(ask_for_captions(examples), None)
-        by_caption = choices.captions_are_names and not labelled
-        return cls(None, ask_for_classes(examples, choices.class_names, captions_are_names=by_caption))
+        """Ask for classes where all images have labels: their captions are made of the names then.
+
+        Where only some have, as in a library with a few described photos, captions are what all images have.
+        """
+        by_caption = choices.captions_are_names
+        if by_caption or _labelled(examples) == len(examples):
+            return cls(None, ask_for_classes(examples, choices.class_names, captions_are_names=by_caption))
+        if choices.probe_train:
+            raise UsageError(_no_probe(examples))
+        return cls(ask_for_captions(examples), None)
+
+
+def _check(examples: Sequence[Example], choices: Choices) -> None:
+    """Say what is off before an hour of encoding."""
+    asked = _Asked.of(examples, choices)
+    if choices.probe_train and asked.classes is not None:
+        _probe_examples(choices, asked.classes.labels)
+
+
+def _labelled(examples: Sequence[Example]) -> int:
+    return sum(example.label is not None for example in examples)
+
+
+def _no_probe(examples: Sequence[Example]) -> str:
+    """Tell why a probe cannot be measured on images of which some, or all, have no class."""
+    none = [example.image.name for example in examples if example.label is None]
+    if len(none) == len(examples):
+        return "a linear probe tells classes apart, and these images have none; add --classes"
+    return (
+        f"a linear probe tells classes apart, and {len(none):,} of {len(examples):,} images have none "
+        f"(first: {none[0]}); leave these out, or measure without --probe-train"
+    )
 
 
 def _measure(
@@ -227,7 +249,7 @@ def _probe(
     from .linear_probe import train_probe
 
     row = {label: index for index, label in enumerate(classes.labels)}
-    train = _probe_examples(choices, row)
+    train = _probe_examples(choices, classes.labels)
     embedded = embed_images(encoder, train, f"images to learn from, {encoder.card.name}", progress)
     labels = np.array([row[_label(example, choices)] for example in embedded.examples], dtype=np.int64)
     progress(f"linear probe, {encoder.card.name}", 0, 0)
@@ -235,14 +257,16 @@ def _probe(
     return label_ranks(probe.scores(vectors), classes.own), embedded.unreadable
 
 
-def _probe_examples(choices: Choices, row: Mapping[str, int]) -> list[Example]:
-    train = [example for example in choices.probe_train if _label(example, choices) in row]
-    missing = row.keys() - {_label(example, choices) for example in train}
+def _probe_examples(choices: Choices, labels: Sequence[str]) -> list[Example]:
+    """Give the images to learn from that are of these classes; raises PairsInvalid where a class has none."""
+    asked = set(labels)
+    train = [example for example in choices.probe_train if _label(example, choices) in asked]
+    missing = asked - {_label(example, choices) for example in train}
     if missing:
         raise PairsInvalid(
             None,
-            f"the pairs to train the probe on have no image of {len(missing):,} of the {len(row):,} classes "
-            f"({min(missing)!r} among them); a probe knows only what it was shown",
+            f"the pairs to train the probe on have no image of {len(missing):,} of the {len(asked):,} "
+            f"classes ({min(missing)!r} among them); a probe knows only what it was shown",
         )
     return train
 
@@ -281,8 +305,8 @@ def _best(resampled: Sequence[Resampled], *, is_rank: bool) -> int | None:
     return best if clear else None
 
 
-def _notes(asked: _Asked, images: int) -> "list[str]":
-    notes = []
+def _notes(asked: _Asked, examples: Sequence[Example]) -> "list[str]":
+    notes, images, labelled = [], len(examples), _labelled(examples)
     if images < TELLING_IMAGES:
         notes.append(
             f"{images:,} images are few: the intervals are too narrow to trust, and no model is called better"
@@ -292,6 +316,12 @@ def _notes(asked: _Asked, images: int) -> "list[str]":
         equal = captions - len(asked.captions.texts)
         if equal:
             notes.append(f"{equal:,} of {captions:,} captions repeat another; any image of theirs is right")
-        if len(asked.captions.texts) < LABEL_SHARE * images:
+        if labelled:
+            notes.append(
+                f"{labelled:,} of {images:,} images have a class, {images - labelled:,} a description "
+                "instead: all are asked for by captions, those of a class made of its name; --classes takes "
+                "each description for a class"
+            )
+        elif len(asked.captions.texts) < LABEL_SHARE * images:
             notes.append("most captions repeat others; if they are names of classes, add --classes")
     return notes

@@ -54,12 +54,14 @@ def caption_key(caption: str) -> str:
 def open_image(place: ImagePlace, *, target: tuple[int, int] | None = None) -> "Image.Image":
     """Decode to upright RGB, as indexing does; raises Undecodable with the reason, or OSError.
 
-    An image of which only a part can be rescued is refused: its captions would be those of grey. With a
+    An image of which only a part can be rescued is refused: its captions would be those of grey; so is a HEIC
+    of which the thumbnail alone is whole. With a
     target (width, height) in pixels the image may come reduced, but not below twice its longer side.
     """
     from indexer.opening import Undecodable, open_upright
 
-    image, facts = open_upright(place.read(), target=target, name=place.member or place.path.name)
+    name = place.member or place.path.name
+    image, facts = open_upright(place.read(), target=target, name=name, thumbnails=False)
     if facts.damaged:
         raise Undecodable("damaged: only a part of it can be decoded")
     return image

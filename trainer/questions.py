@@ -66,16 +66,19 @@ def ask_for_captions(examples: Sequence[Example]) -> CaptionQuestions:
 def ask_for_classes(
     examples: Sequence[Example], names: Mapping[str, str], *, captions_are_names: bool = False
 ) -> ClassQuestions:
-    """Make the questions of labelled images; raises PairsInvalid for images of no class, or of one."""
+    """Make the questions of labelled images; raises PairsInvalid for images of no class, or of one.
+
+    captions_are_names: of classes, where an image has no label.
+    """
     _check_count(len(examples))
-    told = [example.captions[0] if captions_are_names else example.label for example in examples]
+    told = [_class_of(example, captions_are_names=captions_are_names) for example in examples]
     of_image = [label for label in told if label is not None]
     if len(of_image) < len(examples):
         unlabelled = examples[told.index(None)].image.name
         raise PairsInvalid(
             None,
-            f"images without a class: {len(examples) - len(of_image):,} ({unlabelled}); use folders named by "
-            "class, or --classes where the captions are the names of classes",
+            f"images without a class: {len(examples) - len(of_image):,} (first: {unlabelled}); use folders "
+            "named by class",
         )
     labels = sorted(set(of_image))
     if len(labels) < 2:
@@ -85,6 +88,10 @@ def ask_for_classes(
     row = {label: index for index, label in enumerate(labels)}
     own = np.array([row[label] for label in of_image], dtype=np.int64)
     return ClassQuestions(tuple(labels), tuple(name_of(label, names) for label in labels), own)
+
+
+def _class_of(example: Example, *, captions_are_names: bool) -> str | None:
+    return example.captions[0] if example.label is None and captions_are_names else example.label
 
 
 def _check_count(images: int) -> None:

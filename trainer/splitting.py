@@ -1,6 +1,7 @@
 """Splitting: which groups of images are for validation, the same today and when there are more."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 from indexer.errors import PairsInvalid
@@ -8,11 +9,13 @@ from indexer.errors import PairsInvalid
 GROUPS_MIN = 3  # different images: two to tell apart, and one to validate on
 
 
-def split(groups: Sequence[bytes], *, share: float, seed: int) -> list[bool]:
+def split(groups: Sequence[bytes], sizes: Sequence[int], *, share: float, seed: int) -> list[bool]:
     """Tell for each group whether it is for validation; at least one is, and at least two are not.
 
-    groups: one key each, of its content. A group's lot depends on its key and the seed alone, so it stays
-    where it is when others are added or files are renamed. Raises PairsInvalid for fewer than GROUPS_MIN.
+    groups: one key each, of its content; sizes: how many images each has. A group's lot depends on its key
+    and the seed alone, so it stays where it is when others are added or files are renamed. One with more
+    images than the share of all is learned from, unless all are so large: else the many shots of one thing
+    might be all that is validated on. Raises PairsInvalid for fewer than GROUPS_MIN.
     """
     if not share:
         return [False] * len(groups)
@@ -22,7 +25,8 @@ def split(groups: Sequence[bytes], *, share: float, seed: int) -> list[bool]:
             f"{len(groups):,} different images are too few to learn from and to validate on: at least "
             f"{GROUPS_MIN} are needed, and some hundreds to learn anything",
         )
-    lots = [_lot(key, seed) for key in groups]
+    largest = max(share * sum(sizes), min(sizes))
+    lots = [_lot(key, seed) if size <= largest else math.inf for key, size in zip(groups, sizes, strict=True)]
     ranked = sorted(lots)
     bar = min(max(share, ranked[0]), ranked[-GROUPS_MIN])  # the extremes of small sets
     return [lot <= bar for lot in lots]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 from skimage import data
@@ -14,6 +15,7 @@ from tests.pictures import make_pictures
 from trainer.checking import Checked, Finding, check, leave_out_unreadable
 from trainer.cutting import cuts_of
 from trainer.examples import Example, ImagePlace
+from trainer.splitting import split
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 
@@ -91,6 +93,19 @@ def test_copies_of_a_photo_stay_on_one_side(photos: list[Path], seed: int) -> No
         {name.split()[0].split(".")[0] for name in names(s)} for s in (checked.train, checked.validation)
     ]
     assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_shots_of_one_thing_are_learned_from(seed: int) -> None:
+    keys = [bytes([number]) for number in range(9)]
+    validates = split(keys, [10, *[1] * 8], share=0.1, seed=seed)
+    assert not validates[0]
+    assert 1 <= sum(validates) <= 7
+
+
+def test_of_groups_of_one_size_a_share_is_for_validation() -> None:
+    keys = [number.to_bytes(2) for number in range(1_000)]
+    assert 150 < sum(split(keys, [4] * 1_000, share=0.2, seed=0)) < 250
 
 
 def test_copies_to_learn_from_are_counted(photos: list[Path], tmp_path: Path) -> None:
@@ -248,3 +263,13 @@ def test_what_cannot_be_read_is_not_measured_on(photos: list[Path], tmp_path: Pa
 def test_nothing_to_measure_on_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(PairsInvalid, match=r"left to measure on; images that cannot be read: 1"):
         leave_out_unreadable(examples_of([tmp_path / "a.jpg"]), workers=0)
+
+
+def test_a_heic_of_which_only_the_thumbnail_is_whole_is_left_out(photos: list[Path], tmp_path: Path) -> None:
+    pillow_heif.register_heif_opener()
+    hurt = tmp_path / "hurt.heic"
+    Image.fromarray(data.coffee()).resize((2400, 1600)).save(hurt, quality=70, thumbnails=[512])
+    head, _, pixels = hurt.read_bytes().partition(b"mdat")  # those of the large one first
+    hurt.write_bytes(head + b"mdat" + bytes(64) + pixels[64:])
+    checked = check(examples_of([*photos, hurt]), share=0, workers=0)
+    assert [(finding.kind, finding.count) for finding in checked.findings] == [("unreadable", 1)]

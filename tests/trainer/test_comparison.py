@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from indexer.encoders.base import PixelBatch, prepared_batch, unit_rows
-from indexer.errors import PairsInvalid
+from indexer.errors import PairsInvalid, UsageError
 from indexer.records import EncoderCard, Preprocessing, Vectors
 from trainer.comparison import TELLING_IMAGES, Choices, Comparison, Figure, compare
 from trainer.examples import Example, ImagePlace
-from trainer.questions import ask_for_captions
+from trainer.questions import ask_for_captions, ask_for_classes
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
@@ -151,6 +151,14 @@ def test_a_probe_needs_images_of_every_class(labelled: list[Example]) -> None:
         measure(labelled, ColourEncoder(), probe_train=some)
 
 
+def test_a_class_that_a_probe_lacks_is_told_before_anything_is_encoded(labelled: list[Example]) -> None:
+    told: list[str] = []
+    some = [example for example in labelled if example.label != "blue"]
+    with pytest.raises(PairsInvalid):
+        compare(labelled, [ColourEncoder()], Choices(probe_train=some), lambda *what: told.append(what[0]))
+    assert told == []
+
+
 def test_an_image_that_cannot_be_read_is_left_out_for_all_models(
     captioned: list[Example], tmp_path: Path
 ) -> None:
@@ -207,6 +215,42 @@ def test_images_of_one_class_are_refused(labelled: list[Example]) -> None:
         measure([example for example in labelled if example.label == "red"], ColourEncoder())
 
 
-def test_images_of_which_some_have_no_class_are_refused(labelled: list[Example]) -> None:
+@pytest.fixture
+def partly_labelled(labelled: list[Example]) -> list[Example]:
+    """Give sixty images of classes, and one with a description instead."""
+    described = replace(labelled[0], captions=("Anna in a red hat",), label=None)
+    return [*labelled, described]
+
+
+def test_images_of_which_only_some_have_a_class_are_found_by_their_captions(
+    partly_labelled: list[Example],
+) -> None:
+    found = measure(partly_labelled, ColourEncoder())
+    assert found.captions is not None
+    assert found.captions.texts == ("a red", "a green", "a blue", "a white", "Anna in a red hat")
+
+
+def test_how_many_images_have_a_class_is_told_where_not_all_have(partly_labelled: list[Example]) -> None:
+    notes = measure(partly_labelled, ColourEncoder()).notes
+    assert [note for note in notes if "class" in note] == [
+        "60 of 61 images have a class, 1 a description instead: all are asked for by captions, those of a "
+        "class made of its name; --classes takes each description for a class"
+    ]
+
+
+def test_questions_of_classes_refuse_an_image_that_has_none(partly_labelled: list[Example]) -> None:
     with pytest.raises(PairsInvalid, match="images without a class: 1"):
-        measure([*labelled, replace(labelled[0], label=None)], ColourEncoder())
+        ask_for_classes(partly_labelled, {})
+
+
+def test_with_classes_a_description_stands_for_a_class_beside_the_labels(
+    partly_labelled: list[Example],
+) -> None:
+    found = measure(partly_labelled, ColourEncoder(), captions_are_names=True)
+    assert found.classes is not None
+    assert found.classes.labels == ("Anna in a red hat", "blue", "green", "red", "white")
+
+
+def test_a_probe_on_images_of_which_some_have_no_class_is_refused(partly_labelled: list[Example]) -> None:
+    with pytest.raises(UsageError, match=r"1 of 61 images have none \(first: .*red 1\.png\)"):
+        measure(partly_labelled, ColourEncoder(), probe_train=partly_labelled)

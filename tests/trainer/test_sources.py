@@ -136,6 +136,42 @@ def test_a_column_of_class_numbers_is_taken_for_its_name(tmp_path: Path, images:
     assert [example.label for example in read_examples(path).examples] == ["7"]
 
 
+@pytest.mark.parametrize("name", ["name", "category", "label"])
+def test_sentences_go_before_codes_in_a_column_called_as_classes_are(
+    tmp_path: Path, images: list[Path], name: str
+) -> None:
+    rows = "".join(f"{image},A{number},ein roter Hund {number}\n" for number, image in enumerate(images))
+    path = table(tmp_path, "pairs.csv", f"image,{name},beschreibung\n{rows}")
+    assert read_examples(path).examples[0].captions == ("ein roter Hund 0",)
+
+
+@pytest.mark.parametrize("other", ["train", "web page"])
+def test_class_numbers_go_before_words_that_all_rows_share(
+    tmp_path: Path, images: list[Path], other: str
+) -> None:
+    rows = "".join(f"{image},{number},{other}\n" for number, image in enumerate(images))
+    path = table(tmp_path, "pairs.csv", f"image,label,source\n{rows}")
+    assert [example.label for example in read_examples(path).examples] == ["0", "1", "2"]
+
+
+def test_class_numbers_go_before_addresses_of_pages(tmp_path: Path, images: list[Path]) -> None:
+    rows = "".join(f"{image},{number},http://a.org/red/dog/{number}\n" for number, image in enumerate(images))
+    path = table(tmp_path, "pairs.csv", f"image,label,page\n{rows}")
+    assert [example.label for example in read_examples(path).examples] == ["0", "1", "2"]
+
+
+def test_class_numbers_of_jsonl_are_taken_for_their_name_as_those_of_csv_are(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    path = table(tmp_path, "pairs.jsonl", json.dumps({"image": str(images[0]), "label": 7, "split": "train"}))
+    assert [example.label for example in read_examples(path).examples] == ["7"]
+
+
+def test_class_names_go_before_class_numbers(tmp_path: Path, images: list[Path]) -> None:
+    path = table(tmp_path, "pairs.csv", f"image,label,class_name\n{images[0]},7,tench\n")
+    assert [example.label for example in read_examples(path).examples] == ["tench"]
+
+
 def test_named_columns_are_taken_without_a_guess(tmp_path: Path, images: list[Path]) -> None:
     path = table(tmp_path, "pairs.csv", f"image,caption,nom\n{images[0]},a dog,un chien\n")
     assert captions(read_examples(path, image_column="image", caption_column="nom").examples) == {
@@ -152,6 +188,35 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path,
 def test_a_table_without_header_is_read_from_its_first_line(tmp_path: Path, images: list[Path]) -> None:
     path = table(tmp_path, "pairs.tsv", "".join(f"{image}\ta thing\n" for image in images))
     assert len(read_examples(path).examples) == 3
+
+
+def test_without_header_a_first_caption_with_a_comma_costs_its_own_row_alone(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    texts = ["a dog, running", "a cat", "a cow"]
+    rows = "".join(f"{image},{text}\n" for image, text in zip(images, texts, strict=True))
+    reading = read_examples(table(tmp_path, "pairs.csv", rows))
+    assert [example.captions for example in reading.examples] == [("a cat",), ("a cow",)]
+
+
+def test_without_header_a_caption_that_its_comma_would_cut_is_told(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    rows = f"{images[0]},a dog, running\n{images[1]},a cat\n"
+    notes = read_examples(table(tmp_path, "pairs.csv", rows)).notes
+    assert (
+        "left out rows with too many columns (a caption with a separator wants quotes): 1 (first: line 1)"
+        in notes
+    )
+
+
+def test_without_header_rows_of_an_image_alone_do_not_make_a_table_of_one_column(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    rows = f"{images[0]},a dog\n{images[1]}\n{images[2]}\n"
+    assert captions(read_examples(table(tmp_path, "pairs.csv", rows)).examples) == {
+        images[0].name: ("a dog",)
+    }
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])

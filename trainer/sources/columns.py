@@ -23,6 +23,8 @@ CAPTION_NAMES = (
 LABEL_NAMES = ("label", "class", "classname", "category", "name")
 SAMPLE_ROWS = 200
 MOST = 0.8  # of a column's values that must look like image files
+# Of a column's texts those that have a space, and those that differ: "train" and "web page" describe nothing.
+SENTENCES_MIN = 0.5
 
 Row = Mapping[str, Any]
 
@@ -52,9 +54,9 @@ class Columns:
 
     def texts(self, cell: object) -> list[str]:
         """Give the texts of a caption's cell, which may be a list; of classes also the whole numbers."""
-        values = cell if isinstance(cell, (list, tuple)) else [cell]
-        said = map(_class_name, values) if self.is_label else values
-        return [text for text in said if isinstance(text, str)]
+        if self.is_label:
+            return _class_names(cell)
+        return [text for text in _values(cell) if isinstance(text, str)]
 
 
 def choose_columns(table: Path, names: Sequence[str], sample: Sequence[Row], named: NamedColumns) -> Columns:
@@ -108,13 +110,18 @@ def _image_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 
 
 def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
-    """Take a column of a usual name, unless it is empty or holds bare codes (IMG_0012); else the wordiest."""
+    """Take a column of a usual name, unless it is empty or holds bare codes (IMG_0012); else the wordiest.
+
+    Codes may be class numbers, so they stand back for nothing less than sentences.
+    """
     texts = {name: _texts([row.get(name) for row in sample]) for name in names}
-    filled = [name for name in names if texts[name]]
-    worded = [name for name in filled if any(map(_says_something, texts[name]))]
+    worded = [name for name in names if any(map(_says_something, texts[name]))]
+    coded = [name for name in names if any(_class_names(row.get(name)) for row in sample)]
     return (
         _by_name(worded, CAPTION_NAMES)
-        or _by_name(filled, LABEL_NAMES)
+        or _by_name(worded, LABEL_NAMES)
+        or _wordiest([name for name in worded if _are_sentences(texts[name])], sample)
+        or _by_name(coded, LABEL_NAMES)
         or _wordiest(worded, sample)
         or _by_name(names, CAPTION_NAMES)
         or _by_name(names, LABEL_NAMES)
@@ -123,6 +130,11 @@ def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 
 def _says_something(text: str) -> bool:
     return says_something(text) or not text.isascii()  # a picture may be worth the word
+
+
+def _are_sentences(texts: Sequence[str]) -> bool:
+    spaced = sum(" " in text.strip() for text in texts)
+    return min(spaced, len(set(texts))) >= SENTENCES_MIN * len(texts)
 
 
 def _share(name: str, sample: Sequence[Row]) -> float:
@@ -151,6 +163,15 @@ def _texts(values: Sequence[object]) -> list[str]:
     """Give the cells that are text, or a list of texts, and not empty."""
     texts = [" ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values]
     return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _values(cell: object) -> Sequence[object]:
+    return cell if isinstance(cell, (list, tuple)) else [cell]
+
+
+def _class_names(cell: object) -> list[str]:
+    """Give the texts and whole numbers of a cell that are not empty."""
+    return [name for name in map(_class_name, _values(cell)) if isinstance(name, str) and name.strip()]
 
 
 def _class_name(value: object) -> object:

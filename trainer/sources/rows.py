@@ -1,6 +1,7 @@
 """Rows: CSV, TSV, JSONL and Parquet files to rows of named cells, one at a time."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -74,13 +75,23 @@ def _separated(path: Path, left_out: LeftOut) -> Table:
     form = "TSV" if dialect.delimiter == "\t" else "CSV"
     notes += (ESCAPED_NOTE,) if dialect.is_escaped else ()
     if any(map(looks_like_image, header)):  # the first row is one of data
-        names = tuple(f"column {number}" for number in range(1, len(header) + 1))
+        head = [(line, header), *islice(cells, SAMPLE_ROWS - 1)]
+        names = tuple(f"column {number}" for number in range(1, _usual_width(head) + 1))
         notes += ("the first line has no column names; they are counted from 1",)
-        cells = chain([(line, header)], cells)
+        cells = chain(head, cells)
     else:
         names = tuple(name.strip() for name in header)
         _check_names(path, names)
     return Table(form, names, _named_rows(names, cells, left_out), notes)
+
+
+def _usual_width(rows: Sequence[tuple[int, list[str]]]) -> int:
+    """Give the number of cells that most rows have; an image alone is no row of a table.
+
+    Of two that are as frequent it is the smaller: a comma in a caption makes one more.
+    """
+    widths = Counter(len(row) for _, row in rows)
+    return min(widths, key=lambda width: (width < 2, -widths[width], width))
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:

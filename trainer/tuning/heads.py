@@ -9,8 +9,9 @@ moves every number alike, made things worse at every rate tried (docs/decisions.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from .settings import Settings
 from .trainee import Trainee
 from .validation import Score, Validation
 
+Projection: TypeAlias = nn.Parameter | nn.Linear
 MOMENTUM = 0.9
 SOFTER = 0.57  # of the model's inverse temperature
 
@@ -163,32 +165,52 @@ def between(maps: Maps, alpha: float) -> Maps:
     return Maps(torch.lerp(unit, maps.image, alpha), torch.lerp(unit, maps.text, alpha))
 
 
+def check_has_place(trainee: Trainee) -> None:
+    """Raise EncoderError for a model with a tower that does not end in a projection."""
+    _projections(trainee)
+
+
 @torch.no_grad()
 def fold(trainee: Trainee, maps: Maps) -> None:
     """Multiply the maps into the projections; raises EncoderError for a tower that ends otherwise."""
-    model = trainee.model
-    _fold_into(model.visual, ("proj", "head", "attnpool.c_proj"), maps.image, "image")
-    text = getattr(model, "text", model)
-    _fold_into(text, ("text_projection", "proj"), maps.text, "text")
+    image, text = _projections(trainee)
+    _fold_into(image, maps.image)
+    _fold_into(text, maps.text)
 
 
-def _fold_into(tower: nn.Module, names: tuple[str, ...], matrix: Tensor, side: str) -> None:
-    for name in names:
-        part: object = tower
-        for step in name.split("."):
-            part = getattr(part, step, None)
-        if isinstance(part, nn.Parameter):  # of row vectors
-            part.copy_(part @ matrix.T.to(part))
-            return
-        linear = _last_linear(part) if isinstance(part, nn.Module) else None
-        if linear is not None:
-            linear.weight.copy_(matrix.to(linear.weight) @ linear.weight)
-            if linear.bias is not None:
-                linear.bias.copy_(matrix.to(linear.bias) @ linear.bias)
-            return
+def _projections(trainee: Trainee) -> tuple[Projection, Projection]:
+    """Find what both towers end in."""
+    visual = trainee.model.visual
+    trunk = getattr(visual, "trunk", None)  # of timm, which may have the projection for its classifier
+    ends = [getattr(visual, name, None) for name in ("proj", "head")]
+    ends += [getattr(getattr(visual, "attnpool", None), "c_proj", None)]
+    if trunk is not None and hasattr(trunk, "get_classifier") and not list(visual.head.children()):
+        ends.append(trunk.get_classifier())
+    text = getattr(trainee.model, "text", trainee.model)
+    return (
+        _projection(ends, "image"),
+        _projection([getattr(text, name, None) for name in ("text_projection", "proj")], "text"),
+    )
+
+
+def _projection(ends: Sequence[object], side: str) -> Projection:
+    for end in ends:
+        if isinstance(end, nn.Parameter):
+            return end
+        if isinstance(end, nn.Module) and (linear := _last_linear(end)) is not None:
+            return linear
     raise EncoderError(
         f"the {side} tower does not end in a projection, so a head has no place in it; use --method lora"
     )
+
+
+def _fold_into(projection: Projection, matrix: Tensor) -> None:
+    if isinstance(projection, nn.Parameter):  # of row vectors
+        projection.copy_(projection @ matrix.T.to(projection))
+        return
+    projection.weight.copy_(matrix.to(projection.weight) @ projection.weight)
+    if projection.bias is not None:
+        projection.bias.copy_(matrix.to(projection.bias) @ projection.bias)
 
 
 def _last_linear(part: nn.Module) -> nn.Linear | None:

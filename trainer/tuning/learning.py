@@ -22,7 +22,7 @@ from ..checkpoint import Progress, load_state, save_state
 from ..examples import Example
 from ..loop import CosineSchedule, make_optimizer
 from ..losses import LOG_SCALE_MAX
-from ..precision import has_fast_bfloat16
+from ..precision import precision_for
 from .accumulation import backward
 from .epochs import Epoch
 from .folder import BEST_FILE, CHECKPOINT_FILE, RunFolder
@@ -39,7 +39,6 @@ from .validation import Score, Validation
 CHECKPOINT_SECONDS = 120.0
 LOG_EVERY = 10  # steps
 CLIP_NORM = 1.0
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +133,12 @@ class Learning:
         for pixels, rows, step in self._batches():
             loss = self._guarded_step(pixels, rows, step)
             self._count(len(rows))
-            if (step + 1) % self.steps_per_epoch == 0:
-                self._end_epoch((step + 1) // self.steps_per_epoch)
-                if self._has_stalled((step + 1) // self.steps_per_epoch):
-                    break
+            epoch, begun = divmod(step + 1, self.steps_per_epoch)
+            if not begun:
+                self._end_epoch(epoch)
             self._tell(step, loss)
+            if not begun and self._has_stalled(epoch):
+                break
             self._save_now_and_then()
         self.save()
 
@@ -146,7 +146,7 @@ class Learning:
 
     def _prepare_model(self) -> None:
         trainee, settings = self.trainee, self.settings
-        trainee.precision = _precision(settings.precision, trainee.device)
+        trainee.precision = precision_for(settings.precision, trainee.device)
         if settings.loss is LossName.SIGMOID:
             trainee.prepare_sigmoid()
         if settings.recompute:
@@ -391,11 +391,3 @@ def _values(score: Score | None) -> dict[str, float] | None:
 
 def _score(values: dict[str, Any] | None) -> Score | None:
     return None if values is None else Score(**values)
-
-
-def _precision(asked: str, device: torch.device) -> torch.dtype:
-    if asked != "auto":
-        return PRECISIONS[asked]
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        return torch.float16
-    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32

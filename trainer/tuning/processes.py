@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
+
+WAIT_MAX = timedelta(hours=12)  # the others wait while the first one measures, on large sets for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def joined(device: torch.device) -> Iterator[Process]:
     if count == 1:
         yield Process()
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=WAIT_MAX)
     try:
         yield Process(distributed.get_rank(), count)
     finally:

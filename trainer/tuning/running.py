@@ -21,11 +21,12 @@ from indexer.errors import PairsInvalid, UsageError
 from ..checking import Finding, about_cut
 from ..examples import Example
 from ..linear_probe import LinearProbe, train_probe
+from ..precision import precision_for
 from . import pieces
 from .blending import ALPHAS, Blend, choose, measure_blends, mix, state_of
 from .curves import draw_curves, write_board
 from .folder import PROBE_FILE, RunFolder
-from .heads import HeadResult, between, fold, learn_head, turned
+from .heads import HeadResult, between, check_has_place, fold, learn_head, turned
 from .images import Images
 from .kept_pairs import write_pairs
 from .learning import Learning, Moment, Watch
@@ -147,12 +148,29 @@ def _held_out(examples: tuple[Example, ...], trainee: Trainee) -> Validation:
 
 def _begin(request: Request, process: Process, notify: Notify) -> tuple[Trainee, Settings]:
     trainee, settings = _resumed(request, process, notify) if request.resume else _fresh(request, notify)
+    if request.method is Method.HEAD:
+        check_has_place(trainee)
+    if request.method is Method.PROBE:
+        _check_classes(request)
     if process.is_first:
         for line in pieces.remarks(trainee, settings, len(request.train), process.count):
             notify(line)
         for finding in _cut_by_own(trainee, request):
             notify(str(finding))
     return trainee, settings
+
+
+def _check_classes(request: Request) -> None:
+    """Refuse pairs that no probe can be learned from."""
+    classes = _classes(request)
+    if len(classes) < 2:
+        raise PairsInvalid(None, "a probe tells classes apart, and these pairs have fewer than two")
+    if not any(example.label in classes for example in request.validation):
+        raise PairsInvalid(None, "no validation image is of a class that is learned; give others with --val")
+
+
+def _classes(request: Request) -> list[str]:
+    return sorted({example.label for example in request.train if example.label is not None})
 
 
 def _cut_by_own(trainee: Trainee, request: Request) -> Iterator[Finding]:
@@ -281,6 +299,8 @@ class _Job:
     def _gradient(self, watch: Watch) -> Summary | None:
         settings, trainee = self.settings, self.trainee
         from_nothing = settings.method is Method.SCRATCH
+        # Before, after and all mixtures are measured alike.
+        trainee.precision = precision_for(settings.precision, trainee.device)
         before = None if from_nothing or not self.process.is_first else self._measure()
         weights_before = state_of(trainee.model)
         learning = Learning(
@@ -381,13 +401,7 @@ class _Job:
         )
 
     def _probe(self) -> Summary:
-        classes = sorted({example.label for example in self.request.train if example.label is not None})
-        if len(classes) < 2:
-            raise PairsInvalid(None, "a probe tells classes apart, and these pairs have fewer than two")
-        if not any(example.label in classes for example in self.validation.examples):
-            raise PairsInvalid(
-                None, "no validation image is of a class that is learned; give others with --val"
-            )
+        classes = _classes(self.request)
         probe = self._fit_probe(classes)
         save_encoder(resolve(self.request.model, lambda _: None), self.trainee, self.folder.path)
         np.savez(

@@ -1,15 +1,17 @@
 """A head turns vectors, and is folded into the model's projections without a trace."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from indexer.errors import EncoderError
 from trainer.tuning.blending import mix, state_of
-from trainer.tuning.heads import Maps, between, fold, turned
+from trainer.tuning.heads import Maps, between, check_has_place, fold, turned
 from trainer.tuning.trainee import Trainee
 
-from .models import random_pixels, tiny_trainee
+from .models import CONFIG, random_pixels, tiny_trainee
 
 
 def random_maps(dimension: int) -> Maps:
@@ -45,6 +47,32 @@ def test_a_tower_without_a_projection_is_refused() -> None:
     trainee.model.visual.proj = None
     with pytest.raises(EncoderError, match="image tower does not end in a projection"):
         fold(trainee, random_maps(32))
+
+
+@pytest.mark.parametrize(("projection", "refused"), [(None, False), ("linear", False), ("none", True)])
+def test_a_head_has_a_place_where_a_tower_of_timm_ends_in_a_projection(
+    projection: str | None, refused: bool
+) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["model_cfg"]["embed_dim"] = 64  # what the tower gives by itself
+    config["model_cfg"]["vision_cfg"] = {
+        "timm_model_name": "test_vit",
+        "timm_proj": projection,
+        "image_size": 160,
+        "timm_pool": "avg",
+    }
+    config["preprocess_cfg"]["size"] = [160, 160]
+    trainee = Trainee.from_nothing(config, ["a red circle at the left"] * 3, 0)
+    if refused:
+        with pytest.raises(EncoderError, match="image tower does not end in a projection"):
+            check_has_place(trainee)
+        return
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 160, 160, 3), dtype=np.uint8)
+    before, texts = trainee.image_vectors(iter([pixels])), trainee.text_vectors(["a red circle"])
+    maps = random_maps(64)
+    fold(trainee, maps)
+    expected, _ = turned((before, texts), maps)
+    np.testing.assert_allclose(trainee.image_vectors(iter([pixels])), expected, atol=1e-4)
 
 
 def test_pixels_of_the_tiny_model_fit() -> None:

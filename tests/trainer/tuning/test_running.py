@@ -331,6 +331,21 @@ def test_what_a_method_makes_no_use_of_is_refused(
         tune(asked_for)
 
 
+def test_a_probe_without_classes_leaves_no_run_behind(pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    asked_for = Request("builtin", Method.PROBE, pairs, pairs, tmp_path / "run", {}, device="cpu")
+    with pytest.raises(PairsInvalid, match="fewer than two"):
+        tune(asked_for)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_epoch_that_ends_a_run_is_told(config: str, pairs: tuple[Example, ...], tmp_path: Path) -> None:
+    told: list[Moment] = []
+    asked = request(config, pairs, tmp_path / "run", epochs=9, patience=1, rate=1e-12)
+    summary = done(asked, watch=told.append)
+    last = [line for line in (tmp_path / "run/log.jsonl").read_text().splitlines() if "recall_10" in line][-1]
+    assert told[-1].epoch == json.loads(last)["epoch"] > summary.epochs
+
+
 def test_what_a_method_does_anyway_may_be_asked_for(
     config: str, pairs: tuple[Example, ...], tmp_path: Path
 ) -> None:
