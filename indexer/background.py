@@ -109,11 +109,15 @@ class Background:
         return asdict(self)
 
 
-def is_stale(background: dict[str, Any] | None, images: int) -> bool:
-    """Tell whether the library has changed so much that the background must be measured again."""
+def is_stale(background: dict[str, Any] | None, images: int, new: int = 0) -> bool:
+    """Tell whether the library has changed so much that the background must be measured again.
+
+    images: how many it has; new: those of them that came since, of which some may have replaced others.
+    """
     if background is None or "mean" not in background or background["texts"] != len(UNRELATED_TEXTS):
         return True
-    return bool(abs(images - background["images"]) > MEASURE_AGAIN_GROWTH * background["images"])
+    changed = max(abs(images - background["images"]), new)
+    return bool(changed > MEASURE_AGAIN_GROWTH * background["images"])
 
 
 def background_vectors(encoder: Encoder) -> Vectors:

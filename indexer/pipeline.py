@@ -386,7 +386,7 @@ class _Run:
         """Write the derived parts: the FAISS file and the background statistics."""
         self.writer.publish(self.stored)
         stored = next(known for known in self.writer.encoders() if known.id == self.stored.id)
-        if stored.images and is_stale(stored.background, stored.images):
+        if stored.images and is_stale(stored.background, stored.images, self.writer.count_new(stored)):
             self._measure_background(stored)
 
     def _measure_background(self, stored: StoredEncoder) -> None:

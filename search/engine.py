@@ -60,7 +60,9 @@ def search(
             reader.nearest(stored, _any_vector(stored.card.dimension), k=1)
         encoded = encoding.result.result()
         mixed = mix(encoded, sample)
-        wanted = _leave_out(wanted, encoded.example_hashes)
+        examples = [part.path for part in query.examples if part.path is not None]
+        # What an example was when it was indexed goes too: tagging a photo changes its bytes.
+        wanted = _leave_out(wanted, encoded.example_hashes | reader.hashes_at(examples))
         neighbours, wanted = _nearest_in_place(reader, stored, mixed, limit, wanted)
         hits: list[Hit] = []
         if neighbours:
@@ -146,8 +148,10 @@ def _named_encoder(reader: LibraryReader, model: str) -> StoredEncoder:
     named = [stored for stored in encoders if stored.card.name in names] or _of_weights(encoders, model)
     if not named:
         raise EncoderMismatch(model, tuple(stored.card.name for stored in encoders))
-    if named[-1].images:
-        return named[-1]
+    with_images = [stored for stored in named if stored.images]
+    if with_images:  # the one that answers, else the newest: a checkpoint may have changed under its name
+        answers = reader.default_encoder().id
+        return next((stored for stored in with_images if stored.id == answers), with_images[-1])
     if any(stored.images for stored in encoders):
         raise VectorsMissing(model)
     raise LibraryEmpty(reader.path)
@@ -201,7 +205,7 @@ def _hits(reader: LibraryReader, neighbours: list[Neighbour], filters: Filters, 
 def _hit(image: StoredImage, score: float, relevance: float) -> Hit:
     return Hit(
         path=image.path,
-        score=float(score),
+        score=min(1.0, max(-1.0, float(score))),  # vectors are rounded, their lengths too
         relevance=relevance,
         width=image.width,
         height=image.height,

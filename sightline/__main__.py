@@ -1,5 +1,14 @@
-"""`python -m sightline` is the command `sightline`."""
+"""The command `sightline`, which `python -m sightline` is too."""
 
-from .cli import main
+from .stopping import stopped_at_once
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    with stopped_at_once():
+        from .cli import main as run
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,13 +4,21 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from indexer.encoders.base import upright_rgb
-from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
+from indexer.errors import (
+    EncoderUnknown,
+    FolderMissing,
+    LibraryEmpty,
+    LibraryMissing,
+    QueryInvalid,
+    UsageError,
+)
 from indexer.paths import identity_of
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.records import EncoderCard, Ids, IndexSummary, Vectors
@@ -28,7 +36,7 @@ from search.results import SearchAnswer
 
 from . import choices
 from .choices import make_filters
-from .places import as_library, is_library
+from .places import as_library, is_library, normal
 from .regions_indexing import fill_regions
 from .searching import find
 
@@ -40,6 +48,7 @@ if TYPE_CHECKING:
     from indexer.encoders.base import Encoder
 
 MAPS_BYTES_MAX = 4_000_000_000
+IDS = range(-(2**63), 2**63)  # what SQLite holds as a number, hence as an id
 
 
 class Library:
@@ -106,7 +115,7 @@ class Library:
             self.path,
             [choices.path("folder", folder) for folder in folders] or self._own_folder(),
             IndexSettings(
-                model=choices.optional(choices.text, "model", model),
+                model=choices.optional(choices.model_name, "model", model),
                 device=choices.text("device", device),
                 batch_size=choices.optional(choices.count, "batch_size", batch_size),
                 workers=choices.optional(choices.count, "workers", workers),
@@ -120,9 +129,10 @@ class Library:
             on_notice=on_notice,
             stop=stop,
         )
-        if not summary.interrupted:
-            fill_regions(self.path, regions, device=device, notify=on_notice, stop=stop)
-        return summary
+        if summary.interrupted:
+            return summary
+        filled = fill_regions(self.path, regions, device=device, notify=on_notice, stop=stop)
+        return replace(summary, interrupted=filled is not None and filled.interrupted)
 
     def search(
         self,
@@ -151,8 +161,9 @@ class Library:
         get here, and answer.nothing_matches whether no hit does (see search/rank.py); what `without` alone
         finds gets 0.5, for neither can be told. by_parts orders the nearest images anew by how well parts of
         them match the words (search/parts.py).
-        Raises LibraryMissing, LibraryEmpty, VectorsMissing, FolderMissing, QueryInvalid for whatever else was
-        asked that cannot be, EncoderMismatch, EncoderError.
+        Raises LibraryMissing, LibraryEmpty, VectorsMissing, FolderMissing, EncoderUnknown for what cannot be
+        the name of a model, QueryInvalid for whatever else was asked that cannot be, EncoderMismatch,
+        EncoderError.
         """
         with _asking():
             limit = choices.count("limit", limit)
@@ -171,7 +182,7 @@ class Library:
             )
             min_score = choices.optional(choices.finite, "min_score", min_score)
             min_relevance = choices.optional(choices.finite, "min_relevance", min_relevance)
-            model = choices.optional(choices.text, "model", model)
+            model = choices.optional(choices.model_name, "model", model)
         return find(
             self._opened(),
             parts,
@@ -190,16 +201,18 @@ class Library:
         Raises LibraryMissing, LibraryEmpty, VectorsMissing, EncoderMismatch, and UsageError for a model that
         is no name.
         """
-        model = choices.optional(choices.text, "model", model)
+        model = choices.optional(choices.model_name, "model", model)
         reader = self._opened()
         return reader.embeddings(choose_encoder(reader, model))
 
     def images(self, ids: Iterable[int]) -> dict[int, list[StoredImage]]:
         """Give the files of each id of `embeddings`: several when exact copies exist.
 
-        Raises LibraryMissing, and UsageError for ids that are no whole numbers.
+        An id that no image has is left out. Raises LibraryMissing, and UsageError for ids that are no whole
+        numbers.
         """
-        return self._opened().images([choices.integer("an id", number) for number in ids], None)
+        asked = [choices.integer("an id", number) for number in ids]
+        return self._opened().images([number for number in asked if number in IDS], None)
 
     def status(self) -> LibraryStatus:
         """Count images, files, skipped files, encoders and bytes; raises LibraryMissing."""
@@ -226,7 +239,7 @@ class Library:
         named = choices.path("path", path)
         self.close()
         with open_for_writing(self._existing(), create=False) as writer:
-            return writer.forget(place_of(writer, named.absolute()))
+            return writer.forget(place_of(writer, normal(named)))
 
     def forget_removed(self) -> int:
         """Delete at once what is kept of images that no file has any more; give how many these were.
@@ -276,7 +289,7 @@ def highlight_image(
 
     with _asking():
         wanted = checked_texts(choices.texts("texts", texts))
-        model, device = choices.text("model", model), choices.text("device", device)
+        model, device = choices.model_name("model", model), choices.text("device", device)
         photo = choices.path("image", image) if isinstance(image, str | Path) else None
     with advising_a_smaller_copy():
         opened, size = open_photo(photo) if photo else (_upright(image), None)
@@ -294,7 +307,7 @@ def _asking() -> Iterator[None]:
     """Say of what is off about a query's words and choices that the query is."""
     try:
         yield
-    except (FolderMissing, QueryInvalid):
+    except (EncoderUnknown, FolderMissing, QueryInvalid):
         raise
     except UsageError as error:
         raise QueryInvalid(str(error)) from error
@@ -310,18 +323,37 @@ def _upright(image: object) -> "Image.Image":
         raise QueryInvalid(f"the image has no pixels: it is {image.width} x {image.height}")
     try:
         return upright_rgb(image)
-    except OSError as error:
-        raise QueryInvalid(f"the image cannot be decoded: {error}") from error
+    except UsageError as error:
+        raise QueryInvalid(str(error)) from error
+
+
+def _highlighter(model: str, device: str) -> Highlighter:
+    """Give the model that a name stands for now: the working folder or what is in its files may change."""
+    from indexer.encoders.names import resolve
+    from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
+
+    files = resolve(model, lambda _line: None)
+    heads = [files.folder / name for name in (HEAD_CARD_FILE, HEAD_FILE)] if files.folder else []
+    return _loaded(model, device, files.name, files.export_key, *map(_stamp, heads))
 
 
 @functools.lru_cache(maxsize=2)
-def _highlighter(model: str, device: str) -> Highlighter:
+def _loaded(model: str, device: str, *_what_it_stands_for: object) -> Highlighter:
     return load_highlighter(model, device=device)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Tell a file from what it was before; None where it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def open_folder(path: str | Path, library: str | Path | None) -> Library:
     """Open the library of a folder of images, or a library by its own folder."""
-    folder = choices.path("path", path).absolute()
+    folder = normal(choices.path("path", path))
     if library is not None:
         return Library(_existing_folder(folder), as_library(choices.path("library", library)))
     if is_library(folder) or folder.name == LIBRARY_NAME:

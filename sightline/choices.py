@@ -3,13 +3,14 @@
 import math
 import numbers
 import operator
+import os
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
-from indexer.errors import FolderMissing, UsageError
+from indexer.errors import EncoderUnknown, FolderMissing, UsageError
 
 if TYPE_CHECKING:
     from indexer.store.records import Filters
@@ -59,10 +60,12 @@ def make_filters(
 def _folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
+    from .places import normal
+
     named = path("folder", folder)
     if not named.is_dir():
         raise FolderMissing(named)
-    return named.absolute()
+    return normal(named)  # the catalog reads `..` by letters, which behind a link is another folder
 
 
 def _date(name: str, value: object) -> date | None:
@@ -134,6 +137,14 @@ def text(name: str, value: object) -> str:
     return value
 
 
+def model_name(name: str, value: object) -> str:
+    """Read the name of a model; raises EncoderUnknown for one that no file can have."""
+    named = text(name, value)
+    if unfit := _unfit_for_files(named):
+        raise EncoderUnknown(named, f"no name has {unfit} in it")
+    return named
+
+
 def texts(name: str, value: object) -> tuple[str, ...]:
     """Read a text, or several."""
     some = [value] if isinstance(value, str) else value
@@ -146,11 +157,22 @@ def path(name: str, value: object) -> Path:
     """Read a path; ~ is the home folder."""
     if not isinstance(value, str | Path):
         raise _no("a path", name, value)
-    if "\0" in str(value):
-        raise UsageError(f"{name} is {str(value)!r:.60}: no path has a zero byte in it")
+    if unfit := _unfit_for_files(str(value)):
+        raise UsageError(f"{name} is {str(value)!r:.60}: no path has {unfit} in it")
     from indexer.paths import home_expanded
 
     return home_expanded(Path(value))
+
+
+def _unfit_for_files(name: str) -> str | None:
+    """Say what is in a name that this system lets no file have."""
+    if "\0" in name:
+        return "a zero byte"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return "a lone surrogate"
+    return None
 
 
 def paths(name: str, value: object) -> tuple[str | Path, ...]:

@@ -150,11 +150,17 @@ def _covers(library: Path, folder: Path) -> bool:
 
 
 def normal(path: Path) -> Path:
-    """Make a path absolute and free of `..`; where that leads elsewhere, because of links, follow these."""
-    plain = absolute(path)
-    if ".." in path.parts and identity_of(plain) != identity_of(path):
-        return real(path)
-    return plain
+    """Make a path absolute and free of `..`; where that leads elsewhere, because of links, follow these.
+
+    What stands behind the last `..` is kept: it may be a link that a library knows by its own name, or gone.
+    """
+    parts = path.parts
+    if ".." in parts:
+        end = len(parts) - parts[::-1].index("..")
+        above = Path(*parts[:end])
+        if identity_of(absolute(above)) != identity_of(above):
+            return real(above).joinpath(*parts[end:])
+    return absolute(path)
 
 
 def as_library(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Writing: a file is put in its place whole, or what was there stays."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+SUFFIX_LETTERS_MAX = 16
 
 
 def write_picture(image: "Image.Image", file: Path) -> None:
@@ -47,14 +50,22 @@ def write_whole(file: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
+def _short_name(suffix: str) -> str:
+    """Give a name that no one else has, and that a disk takes whatever the final one's length is."""
+    return f".sightline-{os.getpid()}-{secrets.token_hex(4)}{suffix[:SUFFIX_LETTERS_MAX]}"
+
+
 @contextmanager
 def written_whole(file: Path) -> Iterator[Path]:
-    """Give a path to write to, with the suffix of `file`; what is written there takes the place of `file`."""
+    """Give a path to write to, with the suffix of `file`; what is written there takes the place of `file`.
+
+    A suffix that is no format's but the end of a long name, as in "No. 5 of all my holidays", may be cut.
+    """
     if file.exists() and not file.is_file():  # /dev/stdout, a pipe: it is written to, never replaced
         yield file
         return
     target = Path(os.path.realpath(file))  # a link stays a link
-    beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    beside = target.with_name(_short_name(target.suffix))
     try:
         yield beside
         beside.replace(target)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..records import EncoderCard, Preprocessing, Vectors
+from .texts import valid_unicode
 
 if TYPE_CHECKING:
     from PIL import Image  # text queries do without
@@ -63,12 +64,15 @@ def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
-    """Give the texts to encode; raises UsageError, above all for a lone str: each letter would be a text."""
+    """Give the texts to encode, of valid Unicode.
+
+    Raises UsageError, above all for a lone str: each letter would be a text.
+    """
     some = _listed(texts, "texts")
     for text in some:
         if not isinstance(text, str):
             raise UsageError(f"a text to encode is a str, not {type(text).__name__}: {text!r:.60}")
-    return some
+    return [valid_unicode(text) for text in some]
 
 
 def checked_images(images: "Sequence[Image.Image]") -> "list[Image.Image]":
@@ -94,12 +98,24 @@ def _listed(items: object, what: str) -> list[Any]:
 
 
 def upright_rgb(image: "Image.Image") -> "Image.Image":
-    """Give an image as the decoder of files does: upright, RGB."""
-    from PIL import ImageOps
+    """Give an image as the decoder of files does: upright, RGB.
 
+    Raises UsageError for one that is damaged, or was closed.
+    """
     from ..colours import to_rgb, to_scalable
 
-    upright = ImageOps.exif_transpose(image)
+    upright = _upright(image)
     rgb = to_rgb(to_scalable(upright), upright.info.get("icc_profile"))
     rgb.info.clear()  # a copy's; what it says is done, and doing it twice would turn the image back
     return rgb
+
+
+def _upright(image: "Image.Image") -> "Image.Image":
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise a dozen kinds on damaged data
+        raise UsageError(f"an image cannot be decoded ({error}); give one that is whole and open") from error

@@ -97,7 +97,7 @@ def _sweep(target: Path) -> None:
 
 
 def weights_hash(path: Path) -> str:
-    """Give the sha256 of a weights file, hexadecimal; remembered by path, size and time of change."""
+    """Give the sha256 of a model's file, hexadecimal; remembered by path, size and time of change."""
     facts = path.stat()
     stamp = [facts.st_size, facts.st_mtime_ns]
     known = recall("hashes", str(path.resolve()))

@@ -18,7 +18,7 @@ from torch import nn
 from .base import unit_rows
 from .cache import towers_folder, whole_folder
 from .hub import Notify
-from .names import EXPORT_FORMAT, ModelFiles
+from .names import EXPORT_FORMAT, ModelFiles, own_tokenizer
 from .openclip import ImageTower, TextTower, build_model, causal_tower
 from .openvino import (
     IMAGE_TOWER,
@@ -51,7 +51,17 @@ def export_towers(files: ModelFiles, tokenizer: Path, rules: TextRules, notify: 
     model = build_model(files)
     with whole_folder(target) as folder:
         _write_towers(model, files, tokenizer, rules, folder)
+    _discard_former(target)
     return target
+
+
+def _discard_former(target: Path) -> None:
+    """Throw away what was exported of the same model before its tokenizer changed."""
+    new = read_towers(target)
+    for folder in target.parent.glob(f"{target.name.partition('-')[0]}-*"):
+        former = read_towers(folder) if folder != target else None
+        if new and former and (former.format, former.card) == (new.format, new.card):
+            discard_towers(folder)
 
 
 def _write_towers(
@@ -77,6 +87,7 @@ def _write_towers(
         "format": EXPORT_FORMAT,
         "card": asdict(files.card(precision)),
         "rules": asdict(rules),
+        "tokenizer": own_tokenizer(files.name),
     }
     (folder / TOWERS_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
 

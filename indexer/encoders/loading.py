@@ -9,7 +9,7 @@ from .base import Encoder
 from .cache import towers_folder
 from .device import choose_device
 from .models import available_models, choose_auto
-from .names import ModelFiles, architecture_of, canonical, resolve
+from .names import ModelFiles, architecture_of, canonical, own_tokenizer, resolve
 from .openvino import CannotRun, OpenVinoEncoder, Towers, TowersDamaged, discard_towers, read_towers
 from .quiet import brief
 
@@ -144,11 +144,12 @@ def _cached_encoder(
     batch_size: int | None,
     open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
 ) -> Encoder | None:
-    """Find exported towers of these weights; the name may differ, the architecture may not."""
+    """Find exported towers of these weights; the name may differ, architecture and tokenizer may not."""
     folders: list[Path] = sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*"))
     found = [towers for folder in folders if (towers := read_towers(folder)) is not None]
-    for towers in sorted(found, key=lambda towers: -towers.format):
-        if _fits(towers.card, card):
+    tokenizer = own_tokenizer(card.name)
+    for towers in sorted(found, key=lambda towers: (-towers.format, towers.card.name != card.name)):
+        if _fits(towers.card, card) and not (towers.tokenizer and tokenizer not in (None, towers.tokenizer)):
             try:
                 encoder = _opened(towers, card.name, batch_size, open_part)
             except CannotRun:

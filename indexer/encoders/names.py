@@ -13,7 +13,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 
 # The order in which open_clip itself looks for weights in a folder; safe formats first.
 WEIGHTS_FILES = (
@@ -66,7 +67,11 @@ class ModelFiles:
     preprocessing: Preprocessing
     quick_gelu: bool  # the weights want QuickGELU, whatever the architecture says
     weights: Path
-    weights_hash: str
+    weights_hash: str = field(init=False)  # of the network, see `_network_hash`
+
+    def __post_init__(self) -> None:
+        quick_gelu = self.quick_gelu or bool(self.model_config.get("quick_gelu"))
+        object.__setattr__(self, "weights_hash", _network_hash(self.weights, quick_gelu=quick_gelu))
 
     def card(self, precision: str) -> EncoderCard:
         """Make the card of an encoder that computes in this precision."""
@@ -82,8 +87,19 @@ class ModelFiles:
     def export_key(self) -> str:
         """Name the folder of its exported towers: the weights, then all else they depend on."""
         rest = [dict(self.model_config), asdict(self.preprocessing), self.quick_gelu, EXPORT_FORMAT]
+        rest += filter(None, [own_tokenizer(self.name)])
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         return f"{self.weights_hash[:24]}-{digest[:12]}"
+
+
+def _network_hash(weights: Path, *, quick_gelu: bool) -> str:
+    """Tell a network from others: the sha256 of its weights' file, hexadecimal.
+
+    The same weights are another network with QuickGELU, which no file of weights tells: then it is the sha256
+    of that and of the word.
+    """
+    digest = weights_hash(weights)
+    return hashlib.sha256(f"{digest} quick_gelu".encode()).hexdigest() if quick_gelu else digest
 
 
 def resolve(name: str, notify: Notify, *, fetch: bool = True) -> ModelFiles:
@@ -123,6 +139,18 @@ def canonical(name: str) -> str:
     return f"{_plain(architecture)}/{_plain_tag(tag)}" if architecture else name
 
 
+def own_tokenizer(name: str) -> str | None:
+    """Tell the tokenizer that lies with the weights of a model from others; None where none does.
+
+    name: as on a card. The built-in model's changes with its weights only.
+    """
+    place = Path(name.partition("@")[2]).parent if "@" in name else Path(name)
+    if name == BUILTIN or not (place / TOKENIZER_FILE).is_file():
+        return None
+    files = (place / each for each in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE))
+    return " ".join(weights_hash(file) for file in files if file.is_file())
+
+
 def architecture_of(name: str) -> str | None:
     """Give the architecture that a card's name tells of; None for folders and the built-in model."""
     if "@" in name:
@@ -153,7 +181,6 @@ def _folder(name: str, folder: Path) -> ModelFiles:
         preprocessing=preprocessing_of(config["model_cfg"], transform),
         quick_gelu=False,
         weights=weights,
-        weights_hash=weights_hash(weights),
     )
 
 
@@ -191,7 +218,6 @@ def _checkpoint(name: str) -> ModelFiles:
         preprocessing=preprocessing_of(config, _usual_transform(architecture, weights)),
         quick_gelu=False,
         weights=weights,
-        weights_hash=weights_hash(weights),
     )
 
 
@@ -225,7 +251,6 @@ def _published(name: str, notify: Notify, fetch: bool) -> ModelFiles:
         preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **entry}),
         quick_gelu=bool(entry.get("quick_gelu")),
         weights=weights,
-        weights_hash=weights_hash(weights),
     )
     transform = {key: entry[key] for key in DEFAULT_TRANSFORM if key in entry}
     remember(
@@ -261,7 +286,6 @@ def _recalled(name: str) -> ModelFiles | None:
         preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **note["transform"]}),
         quick_gelu=note["quick_gelu"],
         weights=weights,
-        weights_hash=weights_hash(weights),
     )
 
 

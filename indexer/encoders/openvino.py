@@ -187,6 +187,7 @@ class Towers:
     card: EncoderCard
     rules: TextRules
     format: int  # names.EXPORT_FORMAT of the program that wrote it
+    tokenizer: str | None = None  # as names.own_tokenizer told it then; None also where that was not noted
 
 
 def read_towers(folder: Path) -> Towers | None:
@@ -194,7 +195,7 @@ def read_towers(folder: Path) -> Towers | None:
     try:
         stored = json.loads((folder / TOWERS_FILE).read_text(encoding="utf-8"))
         card, rules = _card(stored["card"]), TextRules(**stored["rules"])
-        return Towers(folder, card, rules, int(stored.get("format", 1)))
+        return Towers(folder, card, rules, int(stored.get("format", 1)), stored.get("tokenizer"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from ..errors import WeightsUnavailable
 from .hub import Notify, cached_file, fetch_first
-from .names import TOKENIZER_FILE, ModelFiles, open_clip_folder
+from .names import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, ModelFiles, open_clip_folder
 from .tokenizer import CLIP_CONTEXT_LENGTH, TextRules, clip_tokenizer, hub_tokenizer_rules
 
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 CLIP_VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 
 

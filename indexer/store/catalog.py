@@ -23,6 +23,7 @@ from .records import Filters, StoredEncoder, StoredImage
 
 ROWS_AT_ONCE = 4096  # vectors held while streaming: 4 MB at 512 dimensions
 _PARAMETERS_AT_ONCE = 500
+_DAY_END = time.max.replace(fold=1)  # the later one, where clocks that go back at midnight show it twice
 _Item = TypeVar("_Item")
 
 _ORPHANS = "SELECT id FROM content WHERE orphaned_at IS NOT NULL"
@@ -211,6 +212,12 @@ def count_changed(connection: Connection, encoder_id: int, generation: int) -> i
     )
 
 
+def count_new(connection: Connection, encoder_id: int, generation: int) -> int:
+    """Count the live vectors that came after a generation."""
+    question = f"SELECT count(*) FROM embedding WHERE encoder_id = ? AND generation > ? AND {_LIVE}"
+    return find_number(connection, question, encoder_id, generation)
+
+
 def live_ids(connection: Connection, encoder_id: int) -> Ids:
     """Give the contents that are live and have a vector, in order."""
     question = f"SELECT content_id FROM embedding WHERE encoder_id = ? AND {_LIVE} ORDER BY content_id"
@@ -296,6 +303,13 @@ def has_images(connection: Connection, folder: Path, library: Path) -> bool:
     return connection.execute(question, values).fetchone() is not None
 
 
+def hashes_at(connection: Connection, file: Path, library: Path) -> set[bytes]:
+    """Give what a file held when it was indexed, by its content hash; nothing for one that was not."""
+    where, values = _in_folder(file, get_roots(connection, library))
+    rows = connection.execute(f"SELECT content.sha256 {_FILES} WHERE {where}", values)
+    return {sha for (sha,) in rows}
+
+
 def get_folders(connection: Connection, library: Path) -> set[tuple[Path, str]]:
     """Give the folders that files with an image lie in: the root, and the path below it."""
     roots = get_roots(connection, library)
@@ -368,7 +382,7 @@ def _filter_conditions(connection: Connection, filters: Filters, library: Path) 
     if filters.after is not None:
         conditions.append(_taken(datetime.combine(filters.after, time.min), later=True))
     if filters.before is not None:
-        conditions.append(_taken(datetime.combine(filters.before, time.max), later=False))
+        conditions.append(_taken(datetime.combine(filters.before, _DAY_END), later=False))
     if filters.camera is not None:
         cameras = _cameras(connection, filters.camera)
         conditions.append(Condition(f"content.camera IN ({blanks(cameras)})", tuple(cameras)))

@@ -9,7 +9,10 @@ _LEAP_YEAR = 1972  # whose zone is taken then
 
 
 def nanoseconds_of(moment: datetime) -> int:
-    """Give a moment of local time as file systems count, before 1970 too; held within SQLite's 64 bits."""
+    """Give a moment of local time as file systems count, before 1970 too; held within SQLite's 64 bits.
+
+    Of a time that comes twice, where clocks go back, its `fold` tells which is meant.
+    """
     try:
         offset = moment.astimezone().utcoffset()
     except _UNKNOWN:

@@ -20,6 +20,7 @@ from . import catalog, pairs, patches
 from .connections import ReadingConnections
 from .failures import explained
 from .files import backups_folder, size_below, vectors_folder
+from .names import absolute
 from .nearest import NearestVectors
 from .pairs import StoredPair
 from .records import Filters, LibraryStatus, Neighbour, StoredEncoder, StoredImage
@@ -157,6 +158,12 @@ class LibraryReader:
         """Tell whether there is an image at or below a folder, as the catalog names it."""
         with self.reading() as connection:
             return catalog.has_images(connection, folder, self.path)
+
+    def hashes_at(self, files: Iterable[Path]) -> frozenset[bytes]:
+        """Give the content hashes that these files had when they were indexed."""
+        with self.reading() as connection:
+            held = (catalog.hashes_at(connection, absolute(file), self.path) for file in files)
+            return frozenset().union(*held)
 
     def folders(self) -> set[tuple[Path, str]]:
         """Give the folders that files with an image lie in: the root, and the path below it."""

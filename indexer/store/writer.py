@@ -240,10 +240,18 @@ class LibraryWriter(LibraryReader):
         )
 
     def set_background(self, encoder: StoredEncoder, background: Mapping[str, Any]) -> None:
-        """Store what unrelated queries score with this encoder here."""
+        """Store what unrelated queries score with this encoder here, and when that was measured."""
         row = update(schema.encoder).where(schema.encoder.c.id == encoder.id)
         with self._writing() as connection:
-            connection.execute(row.values(background=dict(background)))
+            generation = catalog.get_generation(driver_of(connection))
+            connection.execute(row.values(background={**background, "generation": generation}))
+
+    def count_new(self, encoder: StoredEncoder) -> int:
+        """Count the images that came since an encoder's background was measured; 0 if that is not known."""
+        if not encoder.background or "generation" not in encoder.background:
+            return 0
+        with self.reading() as connection:
+            return catalog.count_new(connection, encoder.id, encoder.background["generation"])
 
     def record_run(self, summary: Mapping[str, Any]) -> None:
         """Store what the last run did, for `status`; plain JSON values."""

@@ -37,8 +37,8 @@ named by class, or a library's .sightline folder. It must hold nothing that a mo
 `sightline leaks` finds what does.
 
 Captions are measured by retrieval, each way: is the right picture (text) among the first 1, 5, 10, and
-at which rank does it stand. Where all images have classes, they are measured by naming them from the class names
-alone (zero-shot), and with --probe-train by a linear classifier on the vectors.
+at which rank does it stand. Where all images have classes, they are measured by naming them from the
+class names alone (zero-shot), and with --probe-train by a linear classifier on the vectors.
 
 \b
 With --parts each model is measured twice: as it is, and with the parts of each image compared too, as

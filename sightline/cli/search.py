@@ -3,19 +3,21 @@
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from indexer.errors import ExampleMissing, FolderMissing, SightlineError
 from indexer.typed_paths import rejoined_value
 
+from ..stopping import stopped_at_once
 from ..writing import check_drawing
 from .finding import check_folder
 from .options import AnyPath, Count, Day, FiniteRange, html_option, library_option, library_path
 
 if TYPE_CHECKING:
     from search.query import Query
+    from search.results import SearchAnswer
 
 EPILOG = """\b
 The query:
@@ -124,47 +126,19 @@ def command(
         raise click.UsageError("--highlight shows where words match; the query has none")
     place = library_path(library)
 
-    from indexer.store.peek import peek_card
-    from search.encoding import begin_encoding
-
     from .. import show
-    from ..choices import make_filters
 
-    try:
-        filters = make_filters(
-            folder=folder,
-            after=after,
-            before=before,
-            camera=camera,
-            min_width=min_width,
-            min_height=min_height,
-        )
-    except FolderMissing as error:
-        raise FolderMissing(error.path, rejoined_value(str(folder), query)) from error
-    card = peek_card(place) if model is None else None
-    encoding = begin_encoding(card, parsed) if card else None
-
-    # From here on the heavy imports of both threads overlap.
-    from indexer.store.library import open_library
-
-    from ..searching import find
-
-    with open_library(place) as reader:
-        answer = find(
-            reader,
-            parsed,
-            filters=filters,
-            limit=limit,
-            min_score=min_score,
-            min_relevance=min_relevance,
-            model=model,
-            by_parts=parts,
-            encoding=encoding,
-            notify=show.remark,
-        )
-        if not answer.hits:
-            check_folder(reader, folder)
-        notes = reader.warnings
+    wanted: dict[str, Any] = {
+        "folder": folder,
+        "after": after,
+        "before": before,
+        "camera": camera,
+        "min_width": min_width,
+        "min_height": min_height,
+    }
+    asked = {"limit": limit, "min_score": min_score, "min_relevance": min_relevance, "by_parts": parts}
+    with stopped_at_once():
+        answer, notes = _find(place, parsed, query, wanted, model=model, **asked)
     # Before the lines, since `| head` ends the command with the pipe.
     if html:
         show.write_page(answer, html, highlight_in=place if highlight else None)
@@ -177,6 +151,44 @@ def command(
     else:
         show.hits(answer, preview=preview)
     show.remarks(answer, notes)
+
+
+def _find(
+    place: Path,
+    parsed: "Query",
+    words: tuple[str, ...],
+    wanted: dict[str, Any],
+    *,
+    model: str | None,
+    **asked: Any,
+) -> "tuple[SearchAnswer, tuple[str, ...]]":
+    """Search; give the answer, and what the library had to get around."""
+    from indexer.store.peek import peek_card
+    from search.encoding import begin_encoding
+
+    from .. import show
+    from ..choices import make_filters
+
+    folder = wanted["folder"]
+    try:
+        filters = make_filters(**wanted)
+    except FolderMissing as error:
+        raise FolderMissing(error.path, rejoined_value(str(folder), words)) from error
+    card = peek_card(place) if model is None else None
+    encoding = begin_encoding(card, parsed) if card else None
+
+    # From here on the heavy imports of both threads overlap.
+    from indexer.store.library import open_library
+
+    from ..searching import find
+
+    with open_library(place) as reader:
+        answer = find(
+            reader, parsed, filters=filters, model=model, encoding=encoding, notify=show.remark, **asked
+        )
+        if not answer.hits:
+            check_folder(reader, folder)
+        return answer, reader.warnings
 
 
 def _parsed(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -509,6 +510,24 @@ def test_the_background_is_measured_for_the_library(library: Path, photos: Path)
     assert background is not None
     assert background["images"] == 6
     assert background["top_mean"] > 0
+
+
+def test_the_background_is_measured_again_when_other_pictures_have_taken_the_place_of_all(
+    library: Path, photos: Path
+) -> None:
+    def measured() -> dict[str, Any] | None:
+        with open_library(library) as reader:
+            return reader.default_encoder().background
+
+    run(library, photos)
+    before = measured()
+    for number, path in enumerate(sorted(photos.iterdir())):
+        Image.new("RGB", (64, 64), (40 * number, 255 - 40 * number, 90)).save(path)
+    run(library, photos)
+    again = measured()
+    assert before and again
+    assert (before["images"], before["mean"]) == (again["images"], again["mean"])
+    assert before["spread"] != again["spread"]
 
 
 def test_a_file_of_another_century_is_indexed_like_any_other(library: Path, photos: Path) -> None:

@@ -1,8 +1,11 @@
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,15 @@ import sightline
 from indexer import errors
 from indexer.encoders import models
 from indexer.encoders.dense import NoPatchVectors
-from indexer.errors import FolderMissing, LibraryEmpty, LibraryMissing, QueryInvalid, UsageError
+from indexer.encoders.dense_loading import load_patch_encoder
+from indexer.errors import (
+    EncoderUnknown,
+    FolderMissing,
+    LibraryEmpty,
+    LibraryMissing,
+    QueryInvalid,
+    UsageError,
+)
 
 from .conftest import paint
 
@@ -213,6 +224,20 @@ def test_stopping_keeps_what_is_done(model: Path, tmp_path: Path):
     assert heard == sorted(heard)
 
 
+def test_a_run_that_is_stopped_among_the_regions_is_interrupted(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stop = threading.Event()
+
+    def stop_once_loaded(*asked: Any, **choices: Any) -> object:
+        stop.set()
+        return load_patch_encoder(*asked, **choices)
+
+    monkeypatch.setattr("sightline.regions_indexing.load_patch_encoder", stop_once_loaded)
+    with sightline.open(pictures) as library:
+        assert library.index(regions=True, stop=stop).interrupted
+
+
 def test_an_encoder_by_itself(model: Path):
     encoder = sightline.load_encoder(str(model))
     images = encoder.encode_images([Image.new("RGB", (300, 200), "red"), Image.new("L", (9, 9))])
@@ -251,6 +276,23 @@ def test_what_no_choice_of_a_search_can_be_is_said_in_one_line(indexed: Path, as
     with sightline.open(indexed) as library, pytest.raises(QueryInvalid, match=next(iter(asked))) as raised:
         library.search("dog", **asked)  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("ask", ["index", "search", "embeddings", "highlight"])
+def test_a_model_that_no_file_can_be_is_said_to_be_unknown(pictures: Path, ask: str):
+    with sightline.open(pictures) as library, pytest.raises(EncoderUnknown, match="zero byte"):
+        asks: dict[str, Callable[..., object]] = {
+            "index": library.index,
+            "search": partial(library.search, "dog"),
+            "embeddings": library.embeddings,
+            "highlight": partial(sightline.highlight, pictures / "blue.png", "dog"),
+        }
+        asks[ask](model="ViT-B-32@a\0b.pt")
+
+
+def test_ids_that_no_image_can_have_are_left_out(indexed: Path):
+    with sightline.open(indexed) as library:
+        assert list(library.images([2**64, 1, -(2**63) - 1])) == [1]
 
 
 @pytest.mark.parametrize(
@@ -299,6 +341,19 @@ def test_a_folder_named_by_a_link_is_forgotten(pictures: Path):
     (pictures / "link").symlink_to("many")
     with sightline.open(pictures) as library:
         assert library.forget(pictures / "link") == 20
+
+
+def test_dots_after_a_link_name_the_folder_that_is_forgotten(pictures: Path):
+    paint(pictures, ["2023/many/one.jpg"])
+    (pictures / "link").symlink_to("2023/deep")
+    with sightline.open(pictures) as library:
+        library.index()
+        assert library.forget(pictures / "link" / ".." / "many") == 1
+
+
+def test_dots_after_a_link_name_the_folder_that_is_opened(indexed: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(indexed / "many")
+    assert sightline.open(tmp_path / "link" / "..").folder == indexed
 
 
 def test_an_open_library_answers_from_the_one_that_was_made_anew(model: Path, tmp_path: Path):

@@ -1,3 +1,4 @@
+import os
 import re
 from datetime import date, datetime
 from pathlib import Path
@@ -5,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import FolderMissing, UsageError
-from sightline.choices import make_filters, parse_date
+from indexer.errors import EncoderUnknown, FolderMissing, UsageError
+from sightline.choices import make_filters, model_name, parse_date, path
+
+HALF_A_LETTER = pytest.param(
+    "ViT-B-32@\ud800.pt", marks=pytest.mark.skipif(os.name == "nt", reason="Windows allows it in names")
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,33 @@ def test_a_folder_of_a_user_who_is_none_is_said():
 def test_a_missing_folder_is_said(tmp_path: Path):
     with pytest.raises(FolderMissing):
         make_filters(folder=tmp_path / "nowhere")
+
+
+def test_dots_after_a_link_name_the_folder_that_the_system_goes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for folder in ("x", "y/x", "y/sub"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("y/sub")
+    monkeypatch.chdir(tmp_path)
+    assert make_filters(folder="link/../x").folder == tmp_path / "y" / "x"
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32@a\0b.pt", HALF_A_LETTER])
+def test_a_model_that_no_file_can_be_is_unknown(name: str):
+    with pytest.raises(EncoderUnknown, match="no name has a"):
+        model_name("model", name)
+
+
+@pytest.mark.parametrize("name", ["a\0b", HALF_A_LETTER])
+def test_a_path_that_no_file_can_have_is_said(name: str):
+    with pytest.raises(UsageError, match="no path has a"):
+        path("image", name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are no bytes there")
+def test_a_name_of_any_bytes_is_one():
+    assert model_name("model", "caf\udce9") == "caf\udce9"
 
 
 @pytest.mark.parametrize(

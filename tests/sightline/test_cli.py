@@ -248,6 +248,30 @@ def test_an_example_and_its_copies_are_left_out(run: Run, pictures: Path):
     assert not {"red square.jpg", "copy of red.jpg"} & set(found)
 
 
+def test_an_example_that_was_tagged_since_is_left_out_as_well(run: Run, pictures: Path):
+    tagged = next(pictures.glob("*.png"))
+    tagged.write_bytes(tagged.read_bytes() + b"with a comment")
+    hits = rows(run("search", f"./{tagged.name}", "--json", cwd=pictures).stdout)
+    assert hits
+    assert str(tagged) not in {hit["path"] for hit in hits}
+
+
+def test_no_score_is_above_one(run: Run, pictures: Path, tmp_path: Path):
+    for number, picture in enumerate(pictures.glob("*.png")):
+        same = tmp_path / f"{number}.png"
+        same.write_bytes(picture.read_bytes() + b"other bytes")
+        [best, *_] = rows(run("search", same, "--json", cwd=pictures).stdout)
+        assert 0.99 < best["score"] <= 1.0  # type: ignore[operator]
+
+
+def test_of_two_encoders_of_one_name_the_one_with_images_is_asked(run: Run, pictures: Path):
+    with open_for_writing(pictures / ".sightline", create=False) as writer:
+        used = writer.encoders()[0].card
+        writer.use_encoder(replace(used, weights_hash="0" * 64))  # begun with, and broken off
+    done = run("search", "dog", "--model", used.name, "--json", cwd=pictures)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_example_from_elsewhere_finds_itself(run: Run, indexed: Path, tmp_path: Path):
     from PIL import Image
 

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
+from safetensors.numpy import load_file, save_file
 
 import sightline
 from indexer.encoders.base import upright_rgb
@@ -79,6 +81,44 @@ def test_a_text_gets_the_same_map_whatever_is_asked_beside_it(model: Path, photo
     alone = sightline.highlight(photo, ["dog"], model=str(model))
     beside = sightline.highlight(photo, ["a red door", "dog"], model=str(model))
     assert np.abs(alone[0] - beside[1]).max() < 1e-5
+
+
+def changed_copy(model: Path, folder: Path) -> Path:
+    """Make, or make over, a folder with another model: its weights are those of the first, turned about."""
+    shutil.copytree(model, folder, dirs_exist_ok=True)
+    weights = load_file(folder / "open_clip_model.safetensors")
+    turned = {name: -tensor if tensor.ndim > 1 else tensor for name, tensor in weights.items()}
+    save_file(turned, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_model_is_the_one_that_its_name_means_in_the_folder_one_is_in(
+    model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = changed_copy(model, tmp_path / "two" / model.name)
+    monkeypatch.chdir(model.parent)
+    sightline.highlight(photo, "dog", model=model.name)
+    monkeypatch.chdir(other.parent)
+    there = sightline.highlight(photo, "dog", model=model.name)
+    assert np.array_equal(there, sightline.highlight(photo, "dog", model=str(other)))
+
+
+def test_a_model_that_was_written_over_is_loaded_anew(model: Path, photo: Path, tmp_path: Path):
+    copied = shutil.copytree(model, tmp_path / "model")
+    before = sightline.highlight(photo, "dog", model=str(copied))
+    changed_copy(model, copied)
+    assert not np.array_equal(sightline.highlight(photo, "dog", model=str(copied)), before)
+
+
+def test_bytes_that_are_no_letters_are_looked_for_all_the_same(model: Path, photo: Path):
+    assert sightline.highlight(photo, "caf\udce9", model=str(model)).shape == (1, 120, 80)
+
+
+def test_an_image_that_was_closed_is_refused(model: Path):
+    image = Image.new("RGB", (9, 9))
+    image.close()
+    with pytest.raises(QueryInvalid, match="cannot be decoded"):
+        sightline.highlight(image, "dog", model=str(model))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900)])

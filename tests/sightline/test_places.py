@@ -189,6 +189,14 @@ def test_dots_after_a_link_lead_where_the_system_goes(photos: Path, tmp_path: Pa
     assert normal(elsewhere / "link" / "..") == photos
 
 
+def test_what_stands_behind_the_dots_keeps_its_name(photos: Path, tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link").symlink_to(photos / "phone")
+    (photos / "latest").symlink_to("albums")
+    for name in ("latest", "gone.jpg"):
+        assert normal(tmp_path / "elsewhere" / "link" / ".." / name) == photos / name
+
+
 def test_a_damaged_library_that_may_cover_the_folder_is_told(photos: Path):
     library = make_library(photos / "albums")
     (library / "catalog.sqlite").write_bytes(b"no catalog, but of some length" * 100)

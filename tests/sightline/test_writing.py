@@ -35,6 +35,20 @@ def test_a_link_stays_a_link(tmp_path: Path):
     assert file.read_text() == "new"
 
 
+@pytest.mark.parametrize("name", [f"{'a' * 246}.html", f"No. {'a' * 247}"], ids=["stem", "suffix"])
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, name: str):
+    write_whole(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path):
+    file = tmp_path / "page.html"
+    with written_whole(file) as beside:
+        beside.write_text("later")
+        write_whole(file, "sooner")
+    assert file.read_text() == "later"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path):
     pipe = tmp_path / "pipe"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders.names import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILES
+from indexer.encoders.names import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILES
 from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
-from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE
 from indexer.errors import PairsInvalid
 from indexer.store.files import replacing
 

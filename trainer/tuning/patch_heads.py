@@ -11,9 +11,8 @@ import numpy as np
 
 from indexer.encoders.dense import PatchEncoder
 from indexer.encoders.dense_loading import load_patch_encoder
-from indexer.encoders.names import CONFIG_FILE, TOKENIZER_FILE, ModelFiles, resolve
+from indexer.encoders.names import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, ModelFiles, resolve
 from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE, TENSORS, HeadCard, PatchHead
-from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE
 from indexer.records import Vectors
 from indexer.store.files import replacing
 from search.regions_pacl import TEMPERATURE

@@ -20,13 +20,14 @@ from indexer.encoders.builtin.network import register_image_network
 from indexer.encoders.names import (
     CONFIG_FILE,
     DEFAULT_TRANSFORM,
+    TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
     ModelFiles,
     preprocessing_of,
     resolve,
 )
 from indexer.encoders.openclip import ImageTower, build_model
-from indexer.encoders.text_files import TOKENIZER_CONFIG_FILE, own_rules, text_files
+from indexer.encoders.text_files import own_rules, text_files
 from indexer.encoders.tokenizer import TextTokenizer
 from indexer.records import Preprocessing, Vectors
 

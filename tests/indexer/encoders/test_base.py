@@ -1,10 +1,11 @@
+import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.encoders.base import checked_images, checked_texts, prepared_batch
+from indexer.encoders.base import checked_images, checked_texts, prepared_batch, upright_rgb
 from indexer.errors import UsageError
 from indexer.records import Preprocessing
 
@@ -33,3 +34,30 @@ def test_any_row_of_texts_and_images_is_taken() -> None:
     assert checked_texts(np.array(["a cat", "a dog"])) == ["a cat", "a dog"]  # type: ignore[arg-type]
     assert checked_images((image,)) == [image]
     assert prepared_batch([image] * 2, PREPROCESSING).shape == (2, 8, 8, 3)
+
+
+def test_bytes_that_are_no_letters_are_taken_as_question_marks() -> None:
+    assert checked_texts(["caf\udce9  noir"]) == ["caf?  noir"]
+
+
+def closed() -> Image.Image:
+    image = Image.new("RGB", (9, 9))
+    image.close()
+    return image
+
+
+def cut_off(kind: str) -> Image.Image:
+    """Give an image of which half the file is missing."""
+    whole = io.BytesIO()
+    Image.effect_noise((99, 99), 50).convert("RGB").save(whole, kind)
+    return Image.open(io.BytesIO(whole.getvalue()[: len(whole.getvalue()) // 2]))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [closed, lambda: cut_off("JPEG"), lambda: cut_off("PNG"), lambda: cut_off("QOI")],
+    ids=["closed", "jpeg", "png", "qoi"],
+)
+def test_an_image_that_cannot_be_decoded_is_said(make: Callable[[], Image.Image]) -> None:
+    with pytest.raises(UsageError, match="cannot be decoded"):
+        upright_rgb(make())

@@ -98,8 +98,36 @@ def test_card_tells_who_we_are(vit: Path) -> None:
     import hashlib
 
     card = load_encoder(str(vit), device="cpu", runtime="torch").card
-    digest = hashlib.sha256((vit / "open_clip_model.safetensors").read_bytes()).hexdigest()
+    of_weights = hashlib.sha256((vit / "open_clip_model.safetensors").read_bytes()).hexdigest()
+    digest = hashlib.sha256(f"{of_weights} quick_gelu".encode()).hexdigest()
     assert (card.name, card.weights_hash, card.dimension, card.precision) == (str(vit), digest, 48, "float32")
+
+
+def test_the_same_weights_without_quickgelu_are_another_network(vit: Path, tmp_path: Path) -> None:
+    plain = shutil.copytree(vit, tmp_path / "plain")
+    config = json.loads((plain / "open_clip_config.json").read_text())
+    del config["model_cfg"]["quick_gelu"]
+    (plain / "open_clip_config.json").write_text(json.dumps(config))
+    one, other = (load_encoder(str(folder), device="cpu") for folder in (vit, plain))
+    assert not one.card.same_space(other.card)
+    for encoder in (one, other):
+        found = load_text_encoder(encoder.card).encode_texts(["a dog on the beach"])
+        np.testing.assert_allclose(found, encoder.encode_texts(["a dog on the beach"]), atol=1e-4)
+
+
+def test_a_tokenizer_that_was_corrected_is_used(siglip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(siglip, tmp_path / "model")
+    card = load_encoder(str(folder), device="cpu").card
+    before = load_text_encoder(card).encode_texts(["two red buses"])
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    words = [word for word in stored["model"]["vocab"] if len(word) > 1]
+    ids = [stored["model"]["vocab"][word] for word in words]
+    stored["model"]["vocab"].update(zip(words, reversed(ids), strict=True))
+    (folder / "tokenizer.json").write_text(json.dumps(stored))
+    expected = load_encoder(str(folder), device="cpu", runtime="torch").encode_texts(["two red buses"])
+    found = load_text_encoder(card).encode_texts(["two red buses"])
+    assert not np.allclose(before, expected, atol=1e-2)
+    np.testing.assert_allclose(found, expected, atol=2e-2)
 
 
 def test_runtimes_share_one_space(vit: Path) -> None:

@@ -63,6 +63,21 @@ def test_the_time_of_a_file_counts_before_1970_too(
     assert days_left(photos, filters) == list(expected)
 
 
+@pytest.mark.parametrize("zone", ["America/Santiago"], indirect=True)
+@pytest.mark.parametrize("fold", [0, 1], ids=["first", "second"])
+@pytest.mark.usefixtures("zone")
+def test_the_hour_that_comes_twice_before_midnight_is_of_its_day(photos: Path, fold: int) -> None:
+    path = touched(photos, datetime(2024, 4, 6, 23, 30, fold=fold))
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        writer.use_root(photos)
+        file = make_file(photos, path.name, mtime_ns=modified_ns(path.stat()))
+        writer.commit(encoder, [], [encode(file)], [])
+        ids = writer.fingerprints()[0].tolist()
+        asked = (Filters(before=date(2024, 4, 6)), Filters(after=date(2024, 4, 7)))
+        assert [len(writer.images(ids, each)) for each in asked] == [1, 0]
+
+
 # What SQLite looks at
 
 
