@@ -19,6 +19,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from indexer.encoders.texts import valid_unicode
 from indexer.errors import ExampleMissing, QueryInvalid, UsageError
 from indexer.paths import home_expanded
 from indexer.typed_paths import FILE_ADDRESS, from_address, rejoined, rejoined_value
@@ -194,8 +195,8 @@ def _text_part(argument: str) -> QueryPart:
 
 
 def _clean(text: str) -> str:
-    """Make one line of valid Unicode; surrogates are bytes that are no UTF-8, and no tokenizer takes them."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    """Make one line of valid Unicode."""
+    return " ".join(valid_unicode(text).split())
 
 
 def _checked(weight: float | None, argument: str) -> float:

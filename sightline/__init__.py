@@ -142,7 +142,7 @@ def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | 
 
     from . import choices
 
-    name, device = choices.text("name", name), choices.text("device", device)
+    name, device = choices.model_name("name", name), choices.text("device", device)
     batch_size = choices.optional(choices.count, "batch_size", batch_size)
     return load(name, device=device, batch_size=batch_size)
 

@@ -11,7 +11,7 @@ from search.duplicates.grouping import components
 
 from .copies import Rows, exact_copies, near_copies
 from .examples import Example
-from .looking import Progress, Seen, look_at
+from .image_check import Progress, Seen, look_at
 from .splitting import split
 
 IMAGES_MIN = 2  # one image cannot be told apart from others
@@ -66,7 +66,7 @@ def check(
 
     validation: what to validate on, less what is in the examples as well; without, a share (0 to below 1) of
     the examples is split off by photo: a photo's copies stay together, and where it goes depends on its
-    content and the seed alone. is_cut tells whether a model cuts a caption (trainer.cutting); workers are
+    content and the seed alone. is_cut tells whether a model cuts a caption (trainer.truncation); workers are
     processes to decode in, 0 for none.
 
     Raises PairsInvalid when too little is left, or when all images have the same caption.

@@ -18,7 +18,7 @@ from search.duplicates.matching import Sketch, match_whole
 from search.duplicates.overlay import take_look, within
 
 from .examples import ImagePlace, open_image
-from .looking import Progress, Seen
+from .image_check import Progress, Seen
 
 Rows = tuple[int, int]
 LOOK_SIDE = 192  # pixels; more than pictures are laid over each other with

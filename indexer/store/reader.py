@@ -24,8 +24,8 @@ from .names import absolute
 from .nearest import NearestVectors
 from .pairs import StoredPair
 from .records import Filters, LibraryStatus, Neighbour, StoredEncoder, StoredImage
-from .settling import settle_what_was_left
 from .vectors import IndexUnusable
+from .wal import settle_what_was_left
 
 
 class LibraryReader:

@@ -27,8 +27,8 @@ from .pairs import StoredPair
 from .reader import LibraryReader
 from .records import Changeover, Known, ScanOutcome, StoredEncoder
 from .scans import Scan
-from .settling import empty_log, settle
 from .vectors import IndexFile, IndexUnusable, check_file, index_name, remove_superseded, write_index
+from .wal import empty_log, settle
 
 _PUBLISH_EACH_TIME_BELOW = 50_000  # images; larger files are left to be caught up on until 1 % has changed
 _PUBLISH_AFTER = CATCH_UP_MAX // 2  # or so many images, whatever the size: no search shall read all vectors

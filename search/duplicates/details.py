@@ -17,9 +17,9 @@ from PIL import Image
 from .aligning import Aligned, Cells, Pixels, align, best_match
 from .altering import altered_side
 from .labels import find_label
+from .lettering import SAME_WRITING_MIN, is_rewritten, may_be_page
 from .overlay import Affine, Grey, over_cells
-from .things import shows_another_thing
-from .writing import SAME_WRITING_MIN, is_rewritten, may_be_page
+from .scene_objects import shows_another_thing
 
 CELLS_MIN = 16  # that both show, or nothing can be said
 BLUR = 1.5  # pixels: compression, noise and a little misfit vanish

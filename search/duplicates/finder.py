@@ -22,7 +22,7 @@ from .giving_up import is_kept_rather, may_be_given_up
 from .grouping import stars
 from .judging import PAIRS_AT_ONCE, STRICT, Bars, Judge, Pair, pair_at
 from .keeping import Keep, is_protected, look_anew, order_to_keep
-from .memory import SCOPES, Memory
+from .pair_cache import SCOPES, PairCache
 from .proposing import Progress, find_candidates
 from .reasons import explain
 from .records import DuplicatePair, Evidence, Group, Level, Member
@@ -91,7 +91,7 @@ def find_duplicates(
     goes on, so that the next one compares only what is new.
     """
     began = monotonic()
-    memory = Memory(reader, scope_of(reader, question))
+    memory = PairCache(reader, scope_of(reader, question))
     look_anew()
     try:
         with reader.snapshot():
@@ -113,7 +113,7 @@ def scope_of(reader: LibraryReader, question: Question) -> str:
     return f"{SCOPES}{scenes}, encoder {encoder}" + (", turned" if question.turned else "")
 
 
-def _find_new(reader: LibraryReader, question: Question, memory: Memory, progress: Progress) -> None:
+def _find_new(reader: LibraryReader, question: Question, memory: PairCache, progress: Progress) -> None:
     """Compare what is new with everything."""
     if question.level is Level.EXACT or not len(memory.new):
         return
@@ -125,7 +125,7 @@ def _find_new(reader: LibraryReader, question: Question, memory: Memory, progres
 
 
 def _report(
-    reader: LibraryReader, question: Question, images: Images, memory: Memory, progress: Progress
+    reader: LibraryReader, question: Question, images: Images, memory: PairCache, progress: Progress
 ) -> DuplicateReport:
     asked = _asked_about(reader, question, images)
     apart = _set_apart(reader, asked)
@@ -274,7 +274,7 @@ class _Grouper:
         pairs: Candidates,
         apart: Collection[frozenset[int]],
         judge: Judge,
-        memory: Memory,
+        memory: PairCache,
         progress: Progress,
     ) -> None:
         self._question, self._images, self._pairs, self._apart = question, images, pairs, apart

@@ -31,9 +31,9 @@ from indexer.store.records import StoredImage
 
 from .aligning import SIDE as DETAILS_SIDE
 from .candidates import TURNS, Candidates
+from .damage import is_hurt
 from .details import Finding, compare_details
-from .lacking import beside
-from .losses import is_hurt
+from .lacking import extras_of
 from .matching import SIDE, Match, Sketch, match, match_whole, show_the_same, sketch
 from .overlay import OVERLAY_SIDE, within
 from .records import DuplicatePair, Evidence, Level
@@ -345,7 +345,7 @@ def _taken_apart(one: StoredImage, other: StoredImage) -> bool:
         return False
     if one.taken_at != other.taken_at:
         return True
-    first, second = (beside(image).subsecond for image in (one, other))
+    first, second = (extras_of(image).subsecond for image in (one, other))
     digits = max(len(first), len(second))  # of a fraction, which may be written with more or fewer
     return bool(first and second and first.ljust(digits, "0") != second.ljust(digits, "0"))
 

@@ -17,13 +17,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from indexer.beside import LOSSLESS
+from indexer.extras import LOSSLESS
 from indexer.opening import Undecodable, opened_unread
 from indexer.paths import identity_of
 from indexer.store.names import absolute, real
 from indexer.store.records import StoredImage
 
-from .lacking import beside, has_sidecar
+from .lacking import extras_of, has_sidecar
 
 NEGATIVE = "RAW"  # what a developed copy is made of, and cannot be turned back into
 FEW_COLOURS = frozenset({"GIF"})
@@ -118,7 +118,7 @@ def has_few_colours(image: StoredImage) -> bool:
 
 def is_lossless(image: StoredImage) -> bool:
     """Tell whether a picture is coded without a loss; it may have been made of one that was not."""
-    return image.format in LOSSLESS or (image.format in SOMETIMES_LOSSLESS and beside(image).lossless)
+    return image.format in LOSSLESS or (image.format in SOMETIMES_LOSSLESS and extras_of(image).lossless)
 
 
 def came_before(one: StoredImage, other: StoredImage) -> bool:

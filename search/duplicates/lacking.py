@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from indexer.actions.sidecars import Names
-from indexer.beside import Beside, Channels, read_beside, read_channels
+from indexer.extras import Channels, Extras, read_channels, read_extras
 from indexer.opening import Undecodable
 from indexer.store.records import StoredImage
 
@@ -27,13 +27,13 @@ def tells_more(other: StoredImage, keeper: StoredImage) -> bool:
             return True
     if has_sidecar(other.path) and not has_sidecar(keeper.path):
         return True
-    theirs, kept = beside(other), beside(keeper)
+    theirs, kept = extras_of(other), extras_of(keeper)
     return bool(theirs.words - kept.words) or (theirs.pictures > 1 and kept.pictures == 1)
 
 
-def beside(image: StoredImage) -> Beside:
+def extras_of(image: StoredImage) -> Extras:
     """Give what a file tells beside its picture; nothing of RAW, and of what cannot be read."""
-    return Beside() if image.format == "RAW" else _read_beside(image.path, image.mtime_ns)
+    return Extras() if image.format == "RAW" else _read_beside(image.path, image.mtime_ns)
 
 
 def has_sidecar(path: Path) -> bool:
@@ -65,8 +65,8 @@ def _read_channels(path: Path, mtime_ns: int) -> Channels:
 
 
 @lru_cache(maxsize=4096)
-def _read_beside(path: Path, mtime_ns: int) -> Beside:
+def _read_beside(path: Path, mtime_ns: int) -> Extras:
     try:
-        return read_beside(path)
+        return read_extras(path)
     except (Undecodable, OSError):  # who acts on it finds out
-        return Beside()
+        return Extras()

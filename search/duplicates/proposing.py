@@ -18,7 +18,7 @@ from .candidates import (
     hash_pairs,
     vector_pairs,
 )
-from .marks import mark_pairs, may_share
+from .feature_pairs import feature_pairs, may_share
 from .records import Level
 from .spool import gather
 
@@ -72,7 +72,7 @@ def _by_pixels(reader: LibraryReader, asking: Ids | None) -> Iterator[Candidates
 
 def _by_marks(reader: LibraryReader, turned: bool, asking: Ids | None, told: Told) -> Iterator[Candidates]:
     ids, counts, marks = reader.local_features()
-    for part in mark_pairs(counts, marks, turned=turned, asking=_rows_in(ids, asking), told=told):
+    for part in feature_pairs(counts, marks, turned=turned, asking=_rows_in(ids, asking), told=told):
         yield _named(part, ids)
 
 

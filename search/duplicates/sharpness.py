@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.beside import LOSSLESS
+from indexer.extras import LOSSLESS
 from indexer.opening import INDEXED_MEGAPIXELS_MAX, Undecodable, open_upright
 from indexer.store.records import StoredImage
 

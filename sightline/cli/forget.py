@@ -72,9 +72,10 @@ def _forget(writer: "LibraryWriter", path: Path) -> Path | None:
 
     from .. import show
     from ..names import plural
+    from ..places import normal
 
     roots = writer.roots()
-    place = place_of(writer, path.absolute())
+    place = place_of(writer, normal(path))
     files = writer.forget(place)
     was_known = files > 0 or writer.roots() != roots
     what = f"{plural(files, 'file')} forgotten" if was_known else f"not in the library{_still_kept(writer)}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from search.regions import Highlighter, Regions
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-# A name holds 255 bytes on most disks, and the one that a picture is written under first is 28 bytes longer.
+# A name holds 255 bytes on most disks; what is put behind the stem takes up to 20.
 STEM_BYTES_MAX = 220
 BUILTIN_REMARK = (
     "the built-in model is small and often errs; --model NAME sees better, `sightline models` lists names"

@@ -280,7 +280,7 @@ def _cuts(model: str, method: "Method | None") -> "Callable[[str], bool] | None"
     Raises EncoderUnknown, so that a misspelt one is told before the images are looked through.
     """
     from indexer.encoders.names import resolve
-    from trainer.cutting import cuts_of
+    from trainer.truncation import cuts_of
     from trainer.tuning.scratch import read_configuration, ready_names
     from trainer.tuning.settings import Method
 

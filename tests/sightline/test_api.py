@@ -382,3 +382,8 @@ def test_auto_chooses_for_the_device_that_is_asked_for(tmp_path: Path, monkeypat
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(models, "choose_device", lambda wanted: "cuda:0" if wanted == "auto" else wanted)
     assert sightline.load_encoder("auto", device="cpu").card.name == "builtin"
+
+
+def test_an_encoder_that_no_file_can_be_is_unknown():
+    with pytest.raises(EncoderUnknown, match="zero byte"):
+        sightline.load_encoder("ViT-B-32@a\0b.pt")

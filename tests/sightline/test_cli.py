@@ -748,3 +748,16 @@ def test_completion_is_printed_and_installed(run: Run, tmp_path: Path, shell: st
 def test_completion_completes(run_process: Run, tmp_path: Path):
     words = {"COMP_WORDS": "sightline sea", "COMP_CWORD": "1", "_SIGHTLINE_COMPLETE": "bash_complete"}
     assert run_process(cwd=tmp_path, **words).stdout == b"plain,search\n"
+
+
+def test_dots_after_a_link_are_followed_when_something_is_forgotten(run: Run, pictures: Path, tmp_path: Path):
+    for folder in ("x", "y/x", "y/sub"):
+        (pictures / folder).mkdir(parents=True)
+    for number, folder in enumerate(("x", "y/x")):
+        paint(pictures / folder, [f"{number}.png"])
+    (tmp_path / "link").symlink_to(pictures / "y/sub")
+    assert run("index", pictures).returncode == 0
+    done = run("forget", "link/../x", "--library", pictures, cwd=tmp_path)
+    assert "1 file forgotten" in done.stderr.decode()
+    assert run("search", "red", "--in", "y/x", "--paths", cwd=pictures).returncode == 2
+    assert run("search", "red", "--in", "x", "--paths", cwd=pictures).stdout

@@ -13,9 +13,9 @@ from indexer.encoders.names import resolve
 from indexer.errors import PairsInvalid
 from tests.pictures import make_pictures
 from trainer.checking import Checked, Finding, check, leave_out_unreadable
-from trainer.cutting import cuts_of
 from trainer.examples import Example, ImagePlace
 from trainer.splitting import split
+from trainer.truncation import cuts_of
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 

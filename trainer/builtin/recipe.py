@@ -56,7 +56,8 @@ from .rounds import (
     shortened,
     shortened_images,
 )
-from .taught import (
+from .teacher import Bridge, SentenceTeacher
+from .teacher_round import (
     ImageLearner,
     Teacher,
     all_texts,
@@ -65,7 +66,6 @@ from .taught import (
     remembered,
     teach_text_tower,
 )
-from .teacher import Bridge, SentenceTeacher
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from indexer.records import FoundFile
 from indexer.scan import ScanRules, scan
 
 from ..examples import ImagePlace
-from .letters import OLD_ENCODING, NoText, read_letters
 from .records import Gathered, LeftOut, Reading, tidy
+from .text_encoding import OLD_ENCODING, NoText, read_letters
 from .wording import class_captions, readable, says_something
 
 SPLITS = frozenset(["train", "training", "val", "valid", "validation", "dev", "test", "testing"])

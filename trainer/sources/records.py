@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ..examples import Example, ImagePlace
-from .letters import whole_letters
+from .text_encoding import whole_letters
 
 
 @dataclass(frozen=True, slots=True)

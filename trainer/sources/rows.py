@@ -11,9 +11,9 @@ from typing import Any
 from indexer.errors import PairsInvalid
 
 from .columns import SAMPLE_ROWS, Row, looks_like_image
-from .letters import OLD_ENCODING, NoText, read_letters
+from .delimited import DELIMITERS, ESCAPED_NOTE, find_dialect, read_cells
 from .records import LeftOut
-from .separated import DELIMITERS, ESCAPED_NOTE, find_dialect, read_cells
+from .text_encoding import OLD_ENCODING, NoText, read_letters
 
 PARQUET_REMEDY = (
     "Parquet files need pyarrow; to read them, install the extra `train`; in Sightline's clone: "

@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from ..templates import TRAINING_TEMPLATES
-from .letters import whole_letters
+from .text_encoding import whole_letters
 
 _NUMBERED = re.compile(r"^(?:0\d*[._\- ]+|\d+\.\s*)(?=\D)")  # "001.Black_footed_Albatross", "7. boats"
 

@@ -28,7 +28,7 @@ from .epochs import Epoch
 from .folder import BEST_FILE, CHECKPOINT_FILE, RunFolder
 from .images import Crops, Images
 from .lora import add_low_rank
-from .memory import memory_told
+from .out_of_memory import memory_told
 from .pieces import depend_on_size
 from .positives import KeyTable
 from .processes import Process

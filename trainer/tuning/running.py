@@ -23,7 +23,6 @@ from ..examples import Example
 from ..linear_probe import LinearProbe, train_probe
 from ..precision import precision_for
 from . import pieces
-from .blending import ALPHAS, Blend, choose, measure_blends, mix, state_of
 from .curves import draw_curves, write_board
 from .folder import PROBE_FILE, RunFolder
 from .heads import HeadResult, between, check_has_place, fold, learn_head, turned
@@ -45,6 +44,7 @@ from .settings import (
 )
 from .trainee import ENCODED_AT_ONCE, Trainee, forget_unfinished
 from .validation import Score, Validation
+from .wise_ft import ALPHAS, Blend, choose, measure_blends, mix, state_of
 
 Notify = Callable[[str], None]
 

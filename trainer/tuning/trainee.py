@@ -31,10 +31,10 @@ from indexer.encoders.text_files import own_rules, text_files
 from indexer.encoders.tokenizer import TextTokenizer
 from indexer.records import Preprocessing, Vectors
 
-from ..cutting import cuts_by
 from ..losses import LOG_SCALE_MAX, sigmoid_contrastive, weighted_contrastive
+from ..truncation import cuts_by
 from ..vocabulary import learn_vocabulary
-from .memory import memory_told
+from .out_of_memory import memory_told
 from .settings import LossName
 
 WEIGHTS_FILE = "open_clip_model.safetensors"

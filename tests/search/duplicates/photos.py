@@ -11,8 +11,13 @@ from PIL import Image, ImageDraw
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "camera", "brick", "coins", "hubble_deep_field")
 
 
-@cache
 def photo(name: str, side: int = 480) -> Image.Image:
+    """Give a photo of scikit-image's: a copy, since saving notes on an image how that was done."""
+    return _photo(name, side).copy()
+
+
+@cache
+def _photo(name: str, side: int) -> Image.Image:
     image = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     image.thumbnail((side, side))
     return image

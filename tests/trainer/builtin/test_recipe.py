@@ -114,7 +114,7 @@ def test_the_last_two_rounds_end_in_a_model_that_is_exported(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"SPANS": 60, "BRIDGE_STEPS": 5, "BRIDGE_BATCH": 50, "DISTIL_STEPS": 2}.items():
-        monkeypatch.setattr(f"trainer.builtin.taught.{name}", value)
+        monkeypatch.setattr(f"trainer.builtin.teacher_round.{name}", value)
     monkeypatch.setattr("trainer.builtin.distilling.BATCH", 40)
     run = Run(read_data(data_folder), tmp_path / "run")
     run.learn_pairs([FIRST])

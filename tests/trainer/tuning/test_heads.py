@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from indexer.errors import EncoderError
-from trainer.tuning.blending import mix, state_of
 from trainer.tuning.heads import Maps, between, check_has_place, fold, turned
 from trainer.tuning.trainee import Trainee
+from trainer.tuning.wise_ft import mix, state_of
 
 from .models import CONFIG, random_pixels, tiny_trainee
 

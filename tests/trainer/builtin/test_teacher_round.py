@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from trainer.builtin.learner import Learner, tokenize
 from trainer.builtin.model import make_model, model_config
-from trainer.builtin.taught import (
+from trainer.builtin.teacher import Bridge
+from trainer.builtin.teacher_round import (
     IMAGE_SHARE,
     MeanTexts,
     Texts,
@@ -19,7 +20,6 @@ from trainer.builtin.taught import (
     remembered,
     teach_text_tower,
 )
-from trainer.builtin.teacher import Bridge
 from trainer.vocabulary import learn_vocabulary
 
 from .teachers import WordTeacher
@@ -55,7 +55,7 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_the_bridge_begins_by_saying_what_the_text_tower_says(
     known: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.builtin.taught.BRIDGE_STEPS", 150)
+    monkeypatch.setattr("trainer.builtin.teacher_round.BRIDGE_STEPS", 150)
     wanted = functional.normalize(torch.randn(len(known.texts), 16), dim=1)
     bridge = Bridge(16).eval()
     with torch.no_grad():
@@ -99,8 +99,8 @@ def test_the_text_tower_learns_the_mean(
     learner: Learner, tokenizer: Tokenizer, known: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.builtin.distilling.BATCH", 20)
-    monkeypatch.setattr("trainer.builtin.taught.SPANS", 30)
-    monkeypatch.setattr("trainer.builtin.taught.DISTIL_STEPS", 60)
+    monkeypatch.setattr("trainer.builtin.teacher_round.SPANS", 30)
+    monkeypatch.setattr("trainer.builtin.teacher_round.DISTIL_STEPS", 60)
     bridge = Bridge(256)
     wanted = MeanTexts(copy.deepcopy(learner), tokenizer, bridge).of(known)
 

@@ -1,4 +1,4 @@
-"""Memory: what earlier searches for duplicates found, kept in the library between runs.
+"""The pair cache: what earlier searches for duplicates found, kept in the library between runs.
 
 A search of a million pictures takes hours, so what it finds is kept as it goes on: the candidates when all
 are found, and every minute what was looked at since. `compared` are contents whose candidates are all kept;
@@ -31,7 +31,7 @@ KEEPING_SHARE_MAX = 0.05  # of the time, up to there: meanwhile nobody else can 
 TRIED_AGAIN_SECONDS = 0.2
 
 
-class Memory:
+class PairCache:
     """The candidates of one scope, and what became of those that were looked at."""
 
     def __init__(self, reader: LibraryReader, scope: str) -> None:

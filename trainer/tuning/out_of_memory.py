@@ -1,4 +1,4 @@
-"""Memory: an error that tells of too little of it, put into a line that says what to do."""
+"""Out of memory: an error that tells of too little of it, put into a line that says what to do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

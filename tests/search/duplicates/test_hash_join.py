@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from search.duplicates import joining as module
-from search.duplicates.joining import Codes, near_rows
+from search.duplicates import hash_join as module
+from search.duplicates.hash_join import Codes, near_rows
 
 BITS = 128
 

@@ -6,7 +6,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from indexer.beside import Channels, read_beside, read_channels
+from indexer.extras import Channels, read_channels, read_extras
 from indexer.opening import Undecodable
 from tests.search.duplicates.photos import cut_out, photo
 
@@ -69,7 +69,7 @@ RATED = b'<x:xmpmeta><rdf:Description xmp:Rating="%d"/></x:xmpmeta>'
 @pytest.mark.parametrize(("stars", "words"), [(0, frozenset()), (4, frozenset({"rating"}))])
 def test_no_stars_are_no_rating(stars: int, words: frozenset[str], tmp_path: Path) -> None:
     photo("coffee", 64).save(tmp_path / "x.jpg", xmp=RATED % stars)
-    assert read_beside(tmp_path / "x.jpg").words == words
+    assert read_extras(tmp_path / "x.jpg").words == words
 
 
 def test_what_stands_beside_a_png_is_read_without_its_pixels(
@@ -77,7 +77,7 @@ def test_what_stands_beside_a_png_is_read_without_its_pixels(
 ) -> None:
     photo("coffee", 64).save(tmp_path / "x.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
-    assert read_beside(tmp_path / "x.png").lossless
+    assert read_extras(tmp_path / "x.png").lossless
 
 
 def test_a_picture_that_was_taken_in_over_the_usual_limit_is_read_too(

@@ -1,4 +1,4 @@
-"""Joining: all pairs of codes that differ in few bits, by sorting them instead of searching for each.
+"""Hash join: all pairs of codes that differ in few bits, by sorting them instead of searching for each.
 
 Codes that differ in few bits are equal in many a choice of their bits (bit sampling: Indyk and Motwani 1998,
 Approximate nearest neighbors, STOC). For each of 32 choices the codes are sorted by the chosen bits, and

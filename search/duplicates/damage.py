@@ -1,4 +1,4 @@
-"""Losses: whether a file has lost a part of its picture, looked at once for each of its states."""
+"""Damage: whether a file has lost a part of its picture, looked at once for each of its states."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Blending: weights between those a run began with and those it ended with, and which of them serve best.
+"""WiSE-FT: weights between those a run began with and those it ended with, and which of them serve best.
 
 Robust fine-tuning (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903): on the line between the two, what was
 learned often stays while what was known comes back.

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.workers import Loss
 from trainer.examples import ImagePlace
-from trainer.looking import _lost, look
+from trainer.image_check import _lost, look
 
 
 @pytest.mark.parametrize("loss", get_args(Loss))

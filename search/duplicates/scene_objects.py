@@ -1,4 +1,4 @@
-"""Things: whether what differs between two aligned pictures is a thing of the scene, and nothing put on one.
+"""Scene objects: whether what differs between two aligned pictures belongs to the scene, or was put on one.
 
 A camera that stood still takes the same room with and without a child. Words and watermarks are thin strokes
 between which the picture goes on; a label is a flat box that does not go with what lies around it.

@@ -1,4 +1,4 @@
-"""Beside: what an image file holds beside eight bits each of red, green and blue, and its first picture.
+"""Extras: what an image file holds beside eight bits each of red, green and blue, and its first picture.
 
 Depth, transparency, words that somebody wrote about it, further pictures, the fraction of its second: what a
 copy may lack that looks the same.
@@ -42,7 +42,7 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Extras:
     """What a file tells beside its picture."""
 
     words: frozenset[str] = (
@@ -65,7 +65,7 @@ def read_channels(path: Path) -> Channels:
         )
 
 
-def read_beside(path: Path) -> Beside:
+def read_extras(path: Path) -> Extras:
     """Read what a file tells, without its pixels; raises Undecodable, also for RAW."""
     with opened_unread(path) as (opened, kind):
         # PNG's own way decodes the picture to look behind it.
@@ -73,7 +73,7 @@ def read_beside(path: Path) -> Beside:
         details: dict[int, Any] = {}
         with suppress(Exception):  # hostile data raises a dozen kinds
             details = exif.get_ifd(ExifTags.IFD.Exif)
-        return Beside(
+        return Extras(
             words=frozenset((*_exif_words(exif, details), *_iptc_words(opened), *_xmp_words(opened))),
             pictures=getattr(opened, "n_frames", 1) if opened.format == "MPO" else 1,
             subsecond=_digits(details.get(ExifTags.Base.SubsecTimeOriginal)),

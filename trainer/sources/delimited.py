@@ -1,4 +1,4 @@
-"""Separated: the text of a CSV or TSV to rows of cells, whichever program wrote it."""
+"""Delimited text: that of a CSV or TSV to rows of cells, whichever program wrote it."""
 
 import csv
 import io

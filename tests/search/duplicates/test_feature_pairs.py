@@ -3,8 +3,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from indexer.features import Features, local_features
-from search.duplicates import marks as module
-from search.duplicates.marks import SHARED_FROM, mark_pairs, may_share
+from search.duplicates import feature_pairs as module
+from search.duplicates.feature_pairs import SHARED_FROM, feature_pairs, may_share
 
 from .photos import NAMES, cropped, labelled, photo
 
@@ -32,7 +32,7 @@ def taken(images: list[Image.Image]) -> tuple[np.ndarray, Features]:
 
 
 def pairs(counts: np.ndarray, marks: Features, **options) -> set[tuple[int, int]]:
-    parts = mark_pairs(counts, marks, **{"turned": False, **options})
+    parts = feature_pairs(counts, marks, **{"turned": False, **options})
     return {pair for part in parts for pair in zip(part.first.tolist(), part.second.tolist(), strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""Looking: every image of a set is decoded once, before anything is learned from it."""
+"""The image check: every image of a set is decoded once, before anything is learned from it."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def _look(
     if workers == 0:
         yield from (look(item, None) for item in numbered)
         return
-    job = Job("trainer.looking:look", None, SECONDS_PER_IMAGE, MEMORY_PER_WORKER_BYTES)
+    job = Job("trainer.image_check:look", None, SECONDS_PER_IMAGE, MEMORY_PER_WORKER_BYTES)
     pool: WorkerPool[tuple[int, ImagePlace], tuple[int, Seen | str]] = WorkerPool(
         job, workers=workers or usable_cores(), look_ahead=LOOK_AHEAD, lost=_lost
     )

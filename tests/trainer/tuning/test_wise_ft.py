@@ -2,8 +2,8 @@
 
 import torch
 
-from trainer.tuning.blending import ALPHAS, Blend, choose, mix, state_of
 from trainer.tuning.validation import Score
+from trainer.tuning.wise_ft import ALPHAS, Blend, choose, mix, state_of
 
 from .models import tiny_trainee
 

@@ -1,4 +1,4 @@
-"""Settling: SQLite's log, emptied into the catalog by whoever of this process closes a library last.
+"""The WAL: SQLite's log, emptied into the catalog by whoever of this process closes a library last.
 
 SQLite does so itself for the last connection, but ours that only read cannot write it.
 """

@@ -1,4 +1,4 @@
-"""Cutting: whether a caption is longer than a model's text tower reads."""
+"""Truncation: whether a caption is longer than a model's text tower reads."""
 
 from collections.abc import Callable
 

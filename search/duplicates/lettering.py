@@ -1,4 +1,4 @@
-"""Writing: what is written in two aligned pictures, and whether it is the same.
+"""Lettering: what is written in two aligned pictures, and whether it is the same.
 
 Dark or bright strokes on a flat ground. They are told by the tones of small cells, without reading them.
 """

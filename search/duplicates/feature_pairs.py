@@ -1,4 +1,4 @@
-"""Marks: pairs of images of which one shows part of the other, found by their local features alone.
+"""Feature pairs: images of which one shows part of the other, found by their local features alone.
 
 Each mark of a picture votes for the pictures of its nearest marks; votes count together when they agree on
 how the one is turned and scaled in the other (weak geometric consistency: Jégou, Douze, Schmid 2008, Hamming
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from indexer.features import SIZE_STEPS, Features, mirrored
 
 from .candidates import Asking, Candidates, Told, nearest_of_each, unmeasured
-from .joining import Codes, Rows, near_rows
+from .hash_join import Codes, Rows, near_rows
 
 NEIGHBOURS = 32  # per mark
 DISTANCES_MAX = ((1_000_000, 14), (3_000_000, 12))  # up to so many marks: bits of 128 that may differ
@@ -31,7 +31,7 @@ SHARED_FROM = 12  # marks
 MIRRORED_SHARED = 2  # times as many: 853 of 944 mirrored pairs of that set, and none of 22,053 others
 
 
-def mark_pairs(
+def feature_pairs(
     counts: NDArray[np.int64],
     marks: Features,
     *,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from indexer.errors import TrainingFailed
-from trainer.tuning.memory import memory_told
+from trainer.tuning.out_of_memory import memory_told
 
 
 def test_a_cpu_without_memory_is_told_as_a_gpu_is() -> None:

@@ -1,4 +1,4 @@
-"""Letters: the bytes of a text file to its text, whichever program wrote it."""
+"""Text encodings: the bytes of a text file to its text, whichever program wrote it."""
 
 import codecs
 import re

@@ -17,8 +17,7 @@ from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
 from indexer.wholeness import has_lost_part
-from search.duplicates import finder, losses
-from search.duplicates import memory as memory_module
+from search.duplicates import damage, finder, pair_cache
 from search.duplicates.candidates import merged
 from search.duplicates.finder import (
     DuplicateReport,
@@ -27,7 +26,7 @@ from search.duplicates.finder import (
     scope_of,
 )
 from search.duplicates.judging import Judge
-from search.duplicates.memory import Memory
+from search.duplicates.pair_cache import PairCache
 from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
@@ -102,9 +101,9 @@ def test_a_second_search_for_scenes_reads_no_picture_whole(
         read.append(path.name)
         return has_lost_part(path, kind)
 
-    monkeypatch.setattr(losses, "has_lost_part", noting)
+    monkeypatch.setattr(damage, "has_lost_part", noting)
     for _ in range(2):
-        losses._is_hurt.cache_clear()  # as in another process
+        damage._is_hurt.cache_clear()  # as in another process
         assert found(search(tmp_path / "library", level=Level.SIMILAR)) == {"13.jpg": {"11.jpg": "similar"}}
     assert sorted(read) == ["11.jpg", "13.jpg"]
 
@@ -187,7 +186,7 @@ def test_a_search_goes_without_when_somebody_writes_and_says_so(library: Path) -
 
 def test_what_is_new_is_kept_once_the_other_writer_is_done(library: Path) -> None:
     with open_library(library) as reader:
-        memory = Memory(reader, scope_of(reader, Question()))
+        memory = PairCache(reader, scope_of(reader, Question()))
         memory.recall([1, 2, 3, 4])
         memory.add(merged([]), incomplete=np.empty(0, np.int64))
         writer = open_for_writing(library, create=False)
@@ -203,8 +202,8 @@ def test_what_is_new_is_kept_once_the_other_writer_is_done(library: Path) -> Non
 @pytest.fixture
 def seen_meanwhile(library: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     """Note what is in the library each time a pair is looked at: contents compared, pairs, those judged."""
-    monkeypatch.setattr(memory_module, "KEPT_EACH_SECONDS", 0.0)
-    monkeypatch.setattr(memory_module, "KEEPING_SHARE_MAX", 1e9)
+    monkeypatch.setattr(pair_cache, "KEPT_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(pair_cache, "KEEPING_SHARE_MAX", 1e9)
     monkeypatch.setattr(finder, "PAIRS_AT_ONCE", 1)
     seen: list[tuple[int, int, int]] = []
     judge = Judge.judge
