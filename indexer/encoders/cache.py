@@ -119,9 +119,13 @@ def kept_vectors(
 ) -> Vectors:
     """Give (n, dim) vectors that are worked out once per encoder; rows: how many, where not one a text.
 
-    texts: all that the vectors depend on. A cache that cannot be read or written costs time, not the run.
+    texts: all that the vectors depend on, but for the encoder and its tokenizer. A cache that cannot be read
+    or written costs time, not the run.
     """
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    from .names import own_tokenizer  # which reads hashes from here
+
+    parts = [*texts, *filter(None, [own_tokenizer(card.name)])]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     # Vectors differ by precision.
     folder = cache_folder() / "encoders" / f"{card.weights_hash[:24]}-{card.precision}"
     path = folder / f"{kind}-{digest}.npy"

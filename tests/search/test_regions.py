@@ -216,6 +216,7 @@ class Kept(Recorder):
     """Such an encoder with a cache folder of its own."""
 
     class card:
+        name = "no model"
         weights_hash = "of no model"
         precision = "float32"
         dimension = DIMENSION

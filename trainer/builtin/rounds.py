@@ -48,7 +48,7 @@ ROUNDS = (
     Round(6900, 3e-3, ((32, 0.55), (48, 0.74), (64, 1.0)), 0.72, (56, 28, 172), (64, 28, 164), 0.30, True),
 )
 
-# A sentence encoder stands in for the text tower; what is settled on is blended and taught (`taught`).
+# A sentence encoder stands in for the text tower; what is settled on is blended and taught (`teacher_round`).
 TAUGHT = Round(3400, 3e-3, ((32, 0.38), (48, 0.72), (64, 1.0)), 1.0, (64, 28, 164), (64, 28, 164), 0.30, True)
 
 

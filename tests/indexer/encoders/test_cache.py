@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_kept_vectors_that_are_damaged_are_worked_out_again(
         np.save(file, vectors[:1])
     assert (kept_vectors(make_card(), "texts", ("a", "b"), lambda: 2 * vectors) == 2 * vectors).all()
     assert (kept_vectors(make_card(), "texts", ("a", "b"), lambda: 3 * vectors) == 2 * vectors).all()
+
+
+def test_kept_vectors_are_worked_out_again_when_the_tokenizer_was_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    (tmp_path / "tokenizer.json").write_text("wrong")
+    card = replace(make_card(), name=str(tmp_path))
+    vectors = np.eye(2, card.dimension, dtype=np.float32)
+    kept_vectors(card, "texts", ("a", "b"), lambda: vectors)
+    (tmp_path / "tokenizer.json").write_text("corrected")
+    assert (kept_vectors(card, "texts", ("a", "b"), lambda: 2 * vectors) == 2 * vectors).all()
 
 
 def test_vectors_are_given_where_the_cache_cannot_be_written(
