@@ -33,7 +33,7 @@ def tells_more(other: StoredImage, keeper: StoredImage) -> bool:
 
 def extras_of(image: StoredImage) -> Extras:
     """Give what a file tells beside its picture; nothing of RAW, and of what cannot be read."""
-    return Extras() if image.format == "RAW" else _read_beside(image.path, image.mtime_ns)
+    return Extras() if image.format == "RAW" else _read_extras(image.path, image.mtime_ns)
 
 
 def has_sidecar(path: Path) -> bool:
@@ -65,7 +65,7 @@ def _read_channels(path: Path, mtime_ns: int) -> Channels:
 
 
 @lru_cache(maxsize=4096)
-def _read_beside(path: Path, mtime_ns: int) -> Extras:
+def _read_extras(path: Path, mtime_ns: int) -> Extras:
     try:
         return read_extras(path)
     except (Undecodable, OSError):  # who acts on it finds out
