@@ -1,7 +1,7 @@
 """How well near duplicates are found: precision, recall and F1 by kind of edit, beside perceptual hashes.
 
 Each photo of a folder is edited in 24 ways and put among distractors; a pair is right when both come from one
-photo. The library is indexed with the built-in model, so the semantics are weak on purpose. Extras it stand
+photo. The library is indexed with the built-in model, so the semantics are weak on purpose. Beside it stand
 64-bit hashes of the imagehash package at the distances that czkawka uses by default, and with --peer-path
 imagededup's PHash and CNN (see imagededup_pairs.py), over the same files. Without --photos, scikit-image's
 photos are edited, which is enough to try the script.

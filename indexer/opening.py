@@ -197,9 +197,13 @@ class _Request:
             raise Undecodable(f"damaged: too short to hold its {width:,} x {height:,} pixels")
 
     def check_size(self, width: int, height: int) -> None:
-        megapixels = width * height / 1e6
-        if megapixels > self.max_megapixels:
-            raise Undecodable(f"{_over_limit(megapixels, self.max_megapixels)}; {MEGAPIXELS_ADVICE}")
+        if width * height > self.pixels_max:
+            told = _over_limit(width * height / 1e6, self.max_megapixels)
+            raise Undecodable(f"{told}; {MEGAPIXELS_ADVICE}")
+
+    @property
+    def pixels_max(self) -> int:
+        return round(self.max_megapixels * 1e6)
 
 
 def _over_limit(megapixels: float, limit: float) -> str:
@@ -325,7 +329,7 @@ def _formats(kind: str) -> list[str]:
 def _switched(request: _Request, *, lenient: bool) -> Iterator[None]:
     """Decode by the request's limit: what Pillow says of an image inside that is over it, in our words."""
     try:
-        with switched(Switches(int(request.max_megapixels * 1e6), lenient)):
+        with switched(Switches(request.pixels_max, lenient)):
             yield
     except _BOMBS as bomb:
         limit = f"{request.max_megapixels:,.{_decimals(request.max_megapixels)}f}"
@@ -453,9 +457,7 @@ def _open_raw(request: _Request) -> tuple[Image.Image, SourceFacts] | None:
     if not raw.is_available():
         raise Undecodable(raw.REMEDY)
     with _switched(request, lenient=True), quiet(raw.KIND):
-        developed = raw.develop(
-            request.source, enough=request.enough, pixels_max=int(request.max_megapixels * 1e6)
-        )
+        developed = raw.develop(request.source, enough=request.enough, pixels_max=request.pixels_max)
         if developed is None:
             return None
         request.check_size(developed.width, developed.height)

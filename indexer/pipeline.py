@@ -19,7 +19,7 @@ import numpy as np
 from .background import SAMPLE_SIZE, background_vectors, is_stale, measure_background
 from .decode import AGAIN_ADVICE, ONCE_MORE_ADVICE, DecodePool, DecodeRules
 from .encoders.base import Encoder
-from .encoders.loading import choose_auto, load_encoder, load_encoder_for
+from .encoders.loading import choose_auto, load_encoder, load_encoder_for, was_renamed
 from .errors import FolderMissing
 from .fingerprint import content_hash
 from .leaving_out import LeftOut, clear_patterns, settle_left_out
@@ -198,9 +198,9 @@ class _Run:
     def _choose_encoder(self) -> StoredEncoder:
         """Find which encoder this run is for, without loading it when the library knows."""
         current = self.writer.indexing_encoder()
-        if self.settings.model is None and current is not None:
+        if self.settings.model is None and current is not None and not was_renamed(current.card):
             return current
-        name = self.settings.model or "auto"
+        name = self.settings.model or (current.card.name if current else "auto")
         if name == "auto":
             name = choose_auto(self.on_notice, self.settings.device)
         self.encoder = self._load(name)

@@ -117,7 +117,7 @@ class EncoderCard:
     """Who made a vector. Two vectors may be compared when `same_space` says so."""
 
     name: str  # as given to load_encoder
-    weights_hash: str  # sha256 of the weights' file, hexadecimal
+    weights_hash: str  # of the network, hexadecimal (encoders/names.py)
     preprocessing: Preprocessing
     dimension: int
     precision: str  # "float32", "float16" or "bfloat16": the arithmetic, not the storage

@@ -150,8 +150,8 @@ def _named_encoder(reader: LibraryReader, model: str) -> StoredEncoder:
         raise EncoderMismatch(model, tuple(stored.card.name for stored in encoders))
     with_images = [stored for stored in named if stored.images]
     if with_images:  # the one that answers, else the newest: a checkpoint may have changed under its name
-        answers = reader.default_encoder().id
-        return next((stored for stored in with_images if stored.id == answers), with_images[-1])
+        current = reader.current_encoder()
+        return next((each for each in with_images if current and each.id == current.id), with_images[-1])
     if any(stored.images for stored in encoders):
         raise VectorsMissing(model)
     raise LibraryEmpty(reader.path)

@@ -1,5 +1,6 @@
 """Results: what a search answers with."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,8 +68,8 @@ class SearchAnswer(Sequence[Hit]):
         """Refuse a model that is loaded now and is not the one that answered; raises EncoderError."""
         if weights_hash != self.weights_hash:
             raise EncoderError(
-                f"{self.encoder} has other weights now than when this library was indexed; bring it up to "
-                "date with: sightline index FOLDER"
+                f"{self.encoder} has other weights now than when this library was indexed; index it anew "
+                f"with: sightline index --model {shlex.quote(self.encoder)}"
             )
 
     def __iter__(self) -> Iterator[Hit]:

@@ -66,7 +66,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Two processes may fill the same target at once: the first to end wins, the other's work is dropped.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
+    _sweep(target.parent)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     beside.mkdir()
     try:
@@ -88,9 +88,9 @@ def _to_disk(file: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def _sweep(target: Path) -> None:
-    """Remove what writers of this folder left that were killed; a day is more than any writer needs."""
-    for left in target.parent.glob(f".{target.name}.*"):
+def _sweep(folder: Path) -> None:
+    """Remove what writers in a folder left that were killed; a day is more than any writer needs."""
+    for left in folder.glob(".*.*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
                 shutil.rmtree(left)

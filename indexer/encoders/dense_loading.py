@@ -60,7 +60,7 @@ def _tower(files: ModelFiles, place: str, runtime: str, variant: Variant, tell: 
 
 
 def _openvino_tower(files: ModelFiles, variant: Variant, tell: Notify) -> OpenVinoPatchTower:
-    target = cache_folder() / "patches" / f"{files.export_key}-{variant.value}"
+    target = cache_folder() / "patches" / f"{files.patches_key}-{variant.value}"
     if (target / PATCHES_FILE).is_file():
         try:
             return OpenVinoPatchTower(target)

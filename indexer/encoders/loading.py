@@ -1,5 +1,6 @@
 """Loading: from a model's name, or a library's card, to an encoder that runs here."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,12 +68,22 @@ def load_encoder_for(
     if files.weights_hash != card.weights_hash:
         raise WeightsUnavailable(
             card.name,
-            "this library was indexed with other weights of that name; restore them, or index again",
+            "this library was indexed with other weights of that name; restore them, or index it anew with: "
+            f"sightline index --model {shlex.quote(card.name)}",
         )
     encoder = load_encoder(card.name, device=place, runtime=runtime, batch_size=batch_size, notify=notify)
     if not encoder.card.same_space(card):
         raise EncoderMismatch(encoder.card.name, (card.name,))
     return encoder
+
+
+def was_renamed(card: EncoderCard) -> bool:
+    """Tell whether a card names its network by the hash that an older program gave it."""
+    try:
+        files = resolve(card.name, _say_nothing, fetch=False)
+    except SightlineError:
+        return False
+    return card.weights_hash == files.former_hash != files.weights_hash
 
 
 def _say_nothing(_line: str) -> None:

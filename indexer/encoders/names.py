@@ -68,10 +68,12 @@ class ModelFiles:
     quick_gelu: bool  # the weights want QuickGELU, whatever the architecture says
     weights: Path
     weights_hash: str = field(init=False)  # of the network, see `_network_hash`
+    former_hash: str = field(init=False)  # by which programs before that knew it: that of the weights alone
 
     def __post_init__(self) -> None:
         quick_gelu = self.quick_gelu or bool(self.model_config.get("quick_gelu"))
-        object.__setattr__(self, "weights_hash", _network_hash(self.weights, quick_gelu=quick_gelu))
+        object.__setattr__(self, "former_hash", weights_hash(self.weights))
+        object.__setattr__(self, "weights_hash", _network_hash(self.former_hash, quick_gelu=quick_gelu))
 
     def card(self, precision: str) -> EncoderCard:
         """Make the card of an encoder that computes in this precision."""
@@ -86,19 +88,26 @@ class ModelFiles:
     @property
     def export_key(self) -> str:
         """Name the folder of its exported towers: the weights, then all else they depend on."""
+        return self._key(own_tokenizer(self.name))
+
+    @property
+    def patches_key(self) -> str:
+        """Name what is exported of its images alone."""
+        return self._key(None)
+
+    def _key(self, tokenizer: str | None) -> str:
         rest = [dict(self.model_config), asdict(self.preprocessing), self.quick_gelu, EXPORT_FORMAT]
-        rest += filter(None, [own_tokenizer(self.name)])
+        rest += filter(None, [tokenizer])
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         return f"{self.weights_hash[:24]}-{digest[:12]}"
 
 
-def _network_hash(weights: Path, *, quick_gelu: bool) -> str:
-    """Tell a network from others: the sha256 of its weights' file, hexadecimal.
+def _network_hash(digest: str, *, quick_gelu: bool) -> str:
+    """Tell a network from others by the sha256 of its weights' file, hexadecimal.
 
     The same weights are another network with QuickGELU, which no file of weights tells: then it is the sha256
     of that and of the word.
     """
-    digest = weights_hash(weights)
     return hashlib.sha256(f"{digest} quick_gelu".encode()).hexdigest() if quick_gelu else digest
 
 
@@ -106,35 +115,40 @@ def resolve(name: str, notify: Notify, *, fetch: bool = True) -> ModelFiles:
     """Find the files of a model; fetches published weights that are not here yet, if it may."""
     if name == BUILTIN:
         return _builtin()
+    if (folder := _folder_called(name)) is not None:
+        return _folder(str(folder), folder)
     if "@" in name:
         return _checkpoint(name)
-    if home_expanded_or_kept(Path(name)).is_dir():
-        folder = home_expanded_or_kept(Path(name)).resolve()
-        return _folder(str(folder), folder)
     return _published(name, notify, fetch)
+
+
+def _folder_called(name: str) -> Path | None:
+    """Give the folder that a name stands for, without links; None when there is none. It may have an @."""
+    folder = home_expanded_or_kept(Path(name))
+    return folder.resolve() if folder.is_dir() else None
 
 
 def check_name(name: str) -> None:
     """Raise EncoderUnknown for a name that `resolve` could find nothing for; nothing is fetched."""
     if name == BUILTIN:
         return
-    if "@" in name:
+    if (folder := _folder_called(name)) is not None:
+        _folder_config(folder)
+    elif "@" in name:
         written, _, file = name.partition("@")
         _known_architecture(name, written)
         _check_checkpoint(name, home_expanded_or_kept(Path(file)).resolve())
-    elif (folder := home_expanded_or_kept(Path(name))).is_dir():
-        _folder_config(folder.resolve())
     else:
         _published_entry(name)
 
 
 def canonical(name: str) -> str:
     """Give a name the form that `resolve` puts on the card, without looking for any file."""
+    if name != BUILTIN and (folder := _folder_called(name)) is not None:
+        return str(folder)
     if "@" in name:
         architecture, _, file = name.partition("@")
         return f"{_plain(architecture)}@{home_expanded_or_kept(Path(file)).resolve()}"
-    if name != BUILTIN and home_expanded_or_kept(Path(name)).is_dir():
-        return str(home_expanded_or_kept(Path(name)).resolve())
     architecture, _, tag = name.rpartition("/")
     return f"{_plain(architecture)}/{_plain_tag(tag)}" if architecture else name
 
@@ -144,7 +158,9 @@ def own_tokenizer(name: str) -> str | None:
 
     name: as on a card. The built-in model's changes with its weights only.
     """
-    place = Path(name.partition("@")[2]).parent if "@" in name else Path(name)
+    place = Path(name)
+    if "@" in name and not place.is_dir():
+        place = Path(name.partition("@")[2]).parent
     if name == BUILTIN or not (place / TOKENIZER_FILE).is_file():
         return None
     files = (place / each for each in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE))
@@ -153,7 +169,7 @@ def own_tokenizer(name: str) -> str | None:
 
 def architecture_of(name: str) -> str | None:
     """Give the architecture that a card's name tells of; None for folders and the built-in model."""
-    if "@" in name:
+    if "@" in name and not Path(name).is_absolute():
         return name.partition("@")[0]
     architecture, _, _ = name.rpartition("/")
     return architecture if architecture in architectures() else None

@@ -121,7 +121,7 @@ def load_head(files: ModelFiles) -> PatchHead | None:
     if files.folder is None or not (files.folder / HEAD_CARD_FILE).is_file():
         return None
     card = _read_card(files.folder / HEAD_CARD_FILE)
-    if card.weights_hash != files.weights_hash:
+    if card.weights_hash not in (files.weights_hash, files.former_hash):
         raise HeadUnfit(files.folder / HEAD_CARD_FILE, f"belongs to other weights than those of {files.name}")
     return PatchHead(card, _read_weights(files.folder / HEAD_FILE, card))
 

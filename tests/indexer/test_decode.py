@@ -370,6 +370,14 @@ def png(width: int, height: int, depth: int, colour: int, data: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@pytest.mark.parametrize(("size", "megapixels"), [((2050, 2000), 4.1), ((2010, 1000), 2.01)])
+def test_a_picture_of_just_the_limit_is_taken(
+    tmp_path: Path, size: tuple[int, int], megapixels: float
+) -> None:
+    Image.new("RGB", size).save(tmp_path / "x.png")
+    assert open_upright(tmp_path / "x.png", max_megapixels=megapixels)[0].size == size
+
+
 def test_decompression_bomb_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(60_000, 60_000, 8, 2, zlib.compress(b"\0" * 1000)))
     began = time.perf_counter()

@@ -1,7 +1,9 @@
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from PIL import Image
 
 from indexer import pipeline
 from indexer.decode import DecodePool
+from indexer.encoders.names import resolve
 from indexer.errors import FolderMissing, UsageError
 from indexer.pipeline import IndexSettings, Progress, index_folders
 from indexer.raw import REMEDY
@@ -20,7 +23,7 @@ from indexer.store.excludes import get_excludes
 from indexer.store.library import open_for_writing, open_library
 
 from ..pictures import make_picture, make_pictures
-from .encoders.small_models import write_builtin
+from .encoders.small_models import CLIP_TRANSFORM, VIT, write_builtin, write_model
 from .store.test_disk import mounted
 
 SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
@@ -528,6 +531,20 @@ def test_the_background_is_measured_again_when_other_pictures_have_taken_the_pla
     assert before and again
     assert (before["images"], before["mean"]) == (again["images"], again["mean"])
     assert before["spread"] != again["spread"]
+
+
+def test_a_library_that_knows_its_network_by_a_former_hash_is_embedded_anew(
+    library: Path, photos: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "quick"
+    write_model(model, VIT, CLIP_TRANSFORM)
+    run(library, photos, replace(SETTINGS, model=str(model)))
+    files = resolve(str(model), print)
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as catalog, catalog:
+        catalog.execute("UPDATE encoder SET weights_hash = ?", (files.former_hash,))
+    assert counts(run(library, photos, replace(SETTINGS, model=None))) == (6, 0, 0, 0, 0)
+    with open_library(library) as reader:
+        assert reader.default_encoder().card.weights_hash == files.weights_hash
 
 
 def test_a_file_of_another_century_is_indexed_like_any_other(library: Path, photos: Path) -> None:

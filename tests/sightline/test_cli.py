@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,6 +271,20 @@ def test_of_two_encoders_of_one_name_the_one_with_images_is_asked(run: Run, pict
         writer.use_encoder(replace(used, weights_hash="0" * 64))  # begun with, and broken off
     done = run("search", "dog", "--model", used.name, "--json", cwd=pictures)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_is_asked_though_the_one_that_searches_use_has_no_images_left(
+    run: Run, pictures: Path, tmp_path: Path, model: Path
+):
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    config = json.loads((other / "open_clip_config.json").read_text())
+    config["preprocess_cfg"] = {**config.get("preprocess_cfg", {}), "mean": [0.4, 0.4, 0.4]}
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    paint(tmp_path / "more", ["1.png", "2.png"])
+    place = ["--library", pictures / ".sightline"]
+    assert run("index", tmp_path / "more", *place, "--model", other).returncode == 0
+    assert run("forget", pictures, *place).returncode == 0
+    assert rows(run("search", "red", *place, "--model", other, "--json").stdout)
 
 
 def test_an_example_from_elsewhere_finds_itself(run: Run, indexed: Path, tmp_path: Path):

@@ -154,6 +154,15 @@ def test_class_numbers_go_before_words_that_all_rows_share(
     assert [example.label for example in read_examples(path).examples] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("other", ["Mon May {} 2020", "Ann {} Miller"])
+def test_class_numbers_go_before_dates_and_people(tmp_path: Path, images: list[Path], other: str) -> None:
+    lines = [
+        f"{image},{number % 2},{other.format(number)}\n" for number, image in enumerate([*images, *images])
+    ]
+    path = table(tmp_path, "pairs.csv", f"image,label,more\n{''.join(lines)}")
+    assert {example.label for example in read_examples(path).examples} == {"0", "1"}
+
+
 def test_class_numbers_go_before_addresses_of_pages(tmp_path: Path, images: list[Path]) -> None:
     rows = "".join(f"{image},{number},http://a.org/red/dog/{number}\n" for number, image in enumerate(images))
     path = table(tmp_path, "pairs.csv", f"image,label,page\n{rows}")
@@ -197,6 +206,14 @@ def test_without_header_a_first_caption_with_a_comma_costs_its_own_row_alone(
     rows = "".join(f"{image},{text}\n" for image, text in zip(images, texts, strict=True))
     reading = read_examples(table(tmp_path, "pairs.csv", rows))
     assert [example.captions for example in reading.examples] == [("a cat",), ("a cow",)]
+
+
+def test_without_header_captions_of_which_most_have_a_comma_are_not_read_from_behind_it(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    rows = f"{images[0]},a dog, and a cat\n{images[1]},a cow, and a hen\n{images[2]},a horse\n"
+    reading = read_examples(table(tmp_path, "pairs.csv", rows))
+    assert [example.captions for example in reading.examples] == [("a horse",)]
 
 
 def test_without_header_a_caption_that_its_comma_would_cut_is_told(

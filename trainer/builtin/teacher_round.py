@@ -2,7 +2,7 @@
 
 The small text tower of the rounds before says nothing of words that no caption holds. A sentence encoder
 (`teacher`) takes its place while the images learn once more; only a bridge into the common space learns with
-them. Then three things are joined. Image weights: between those before and after (as `tuning.blending` does),
+them. Then three things are joined. Image weights: between those before and after (as `tuning.wise_ft` does),
 which find more than either. Texts: the mean of what the old text tower and the bridge say, which also finds
 more than either. And the text tower learns that mean, on captions, parts of them, and the teacher's words.
 """

@@ -112,7 +112,7 @@ def _image_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
     """Take a column of a usual name, unless it is empty or holds bare codes (IMG_0012); else the wordiest.
 
-    Codes may be class numbers, so they stand back for nothing less than sentences.
+    Codes that come again may be class numbers; those that do not stand back for nothing less than sentences.
     """
     texts = {name: _texts([row.get(name) for row in sample]) for name in names}
     worded = [name for name in names if any(map(_says_something, texts[name]))]
@@ -120,6 +120,7 @@ def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
     return (
         _by_name(worded, CAPTION_NAMES)
         or _by_name(worded, LABEL_NAMES)
+        or _by_name([name for name in coded if _come_again(name, sample)], LABEL_NAMES)
         or _wordiest([name for name in worded if _are_sentences(texts[name])], sample)
         or _by_name(coded, LABEL_NAMES)
         or _wordiest(worded, sample)
@@ -130,6 +131,12 @@ def _caption_column(names: Sequence[str], sample: Sequence[Row]) -> str | None:
 
 def _says_something(text: str) -> bool:
     return says_something(text) or not text.isascii()  # a picture may be worth the word
+
+
+def _come_again(name: str, sample: Sequence[Row]) -> bool:
+    """Tell whether each code of a column stands in two rows on average."""
+    codes = [code for row in sample for code in _class_names(row.get(name))]
+    return 2 * len(set(codes)) <= len(codes)
 
 
 def _are_sentences(texts: Sequence[str]) -> bool:

@@ -85,13 +85,17 @@ def _separated(path: Path, left_out: LeftOut) -> Table:
     return Table(form, names, _named_rows(names, cells, left_out), notes)
 
 
-def _usual_width(rows: Sequence[tuple[int, list[str]]]) -> int:
-    """Give the number of cells that most rows have; an image alone is no row of a table.
+USUAL_MIN = 0.1  # of the rows
 
-    Of two that are as frequent it is the smaller: a comma in a caption makes one more.
+
+def _usual_width(rows: Sequence[tuple[int, list[str]]]) -> int:
+    """Give the smallest number of cells that a fair share of the rows have; an image alone is no row.
+
+    A comma in a caption makes cells more, and nothing makes them fewer.
     """
     widths = Counter(len(row) for _, row in rows)
-    return min(widths, key=lambda width: (width < 2, -widths[width], width))
+    usual = [width for width, count in widths.items() if width > 1 and count >= USUAL_MIN * len(rows)]
+    return min(usual, default=max(widths))
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from indexer.encoders.cache import weights_hash
 from indexer.encoders.loading import load_encoder
 from indexer.encoders.names import (
+    architecture_of,
     architectures,
     canonical,
     check_name,
     open_clip_folder,
+    own_tokenizer,
     published_table,
     resolve,
 )
@@ -107,6 +110,17 @@ def test_tag_that_wants_quickgelu_gets_it(tmp_path: Path) -> None:
     (folder / "snapshots" / "abc" / "open_clip_model.safetensors").write_bytes(b"weights")
     assert resolve("ViT-B-32/openai", print).quick_gelu
     assert resolve("ViT-B-32/openai", print).quick_gelu  # and when remembered
+
+
+def test_a_folder_may_have_an_at_sign_in_its_path(vit: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "me@home" / "vit"
+    shutil.copytree(vit, folder)
+    name = resolve(str(folder), print).name
+    assert name == canonical(name) == resolve(name, print).name == str(folder)
+    assert architecture_of(name) is None
+    assert own_tokenizer(name) is None
+    (folder / "tokenizer.json").write_text("{}")
+    assert own_tokenizer(name) is not None
 
 
 def test_names_on_cards_hold_from_any_folder(
