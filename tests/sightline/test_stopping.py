@@ -7,6 +7,7 @@ from .conftest import Run
 
 INTERRUPTED_SEARCH = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 import search.engine
 search.engine.search = lambda *_, **__: signal.raise_signal(signal.SIGINT)
 from sightline.__main__ import main

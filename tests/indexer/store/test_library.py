@@ -531,7 +531,7 @@ def test_the_status_counts_everything(library: Path, photos: Path) -> None:
     assert (status.images, status.files, status.kept) == (60, 60, 0)
     assert status.skipped == (("cut off", 2), ("empty", 1))
     assert status.roots == (photos,)
-    assert status.encoders[0].background == {"mean": 0.25}
+    assert status.encoders[0].background == {"mean": 0.25, "generation": 2}
     assert status.last_run == {"indexed": 60, "seconds": 1.5}
     assert status.vectors_bytes == sum(path.stat().st_size for path in (library / "vectors").iterdir())
     assert status.catalog_bytes > 60 * DIMENSION * 2
