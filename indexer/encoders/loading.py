@@ -81,7 +81,7 @@ def was_renamed(card: EncoderCard) -> bool:
     """Tell whether a card names its network by the hash that an older program gave it."""
     try:
         files = resolve(card.name, _say_nothing, fetch=False)
-    except SightlineError:
+    except (SightlineError, OSError):  # it is not here, or cannot be read: what was exported goes on
         return False
     return card.weights_hash == files.former_hash != files.weights_hash
 

@@ -154,17 +154,18 @@ def canonical(name: str) -> str:
 
 
 def own_tokenizer(name: str) -> str | None:
-    """Tell the tokenizer that lies with the weights of a model from others; None where none does.
+    """Tell the tokenizer that lies with the weights of a model from others; None where none can be read.
 
     name: as on a card. The built-in model's changes with its weights only.
     """
-    place = Path(name)
-    if "@" in name and not place.is_dir():
-        place = Path(name.partition("@")[2]).parent
-    if name == BUILTIN or not (place / TOKENIZER_FILE).is_file():
+    if name == BUILTIN:
         return None
-    files = (place / each for each in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE))
-    return " ".join(weights_hash(file) for file in files if file.is_file())
+    try:
+        folder = Path(name) if "@" not in name or Path(name).is_dir() else Path(name.partition("@")[2]).parent
+        files = [folder / each for each in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE)]
+        return " ".join(weights_hash(file) for file in files if file.is_file()) if files[0].is_file() else None
+    except OSError:  # a drive that died, a folder that was closed to us: what was exported goes on
+        return None
 
 
 def architecture_of(name: str) -> str | None:

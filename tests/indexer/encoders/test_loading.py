@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders.cache import CACHE_VARIABLE, towers_folder
-from indexer.encoders.loading import load_encoder, load_encoder_for, load_text_encoder
+from indexer.encoders.loading import load_encoder, load_encoder_for, load_text_encoder, was_renamed
 from indexer.encoders.names import resolve
 from indexer.encoders.openclip import TorchEncoder
 from indexer.encoders.openvino import OpenVinoEncoder, openvino_core
@@ -128,6 +129,19 @@ def test_a_tokenizer_that_was_corrected_is_used(siglip: Path, tmp_path: Path) ->
     found = load_text_encoder(card).encode_texts(["two red buses"])
     assert not np.allclose(before, expected, atol=1e-2)
     np.testing.assert_allclose(found, expected, atol=2e-2)
+
+
+def test_a_library_goes_on_with_what_was_exported_when_the_models_drive_has_died(
+    vit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = load_encoder(str(vit), device="cpu").card
+
+    def fail(*_: object) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("indexer.encoders.names.weights_hash", fail)
+    assert not was_renamed(card)
+    assert load_text_encoder(card).encode_texts(["a dog"]).shape == (1, 48)
 
 
 def test_runtimes_share_one_space(vit: Path) -> None:

@@ -123,6 +123,11 @@ def test_a_folder_may_have_an_at_sign_in_its_path(vit: Path, tmp_path: Path) -> 
     assert own_tokenizer(name) is not None
 
 
+@pytest.mark.parametrize("name", ["x" * 300, f"ViT-B-32@/{'x' * 300}/w.pt"])
+def test_a_tokenizer_that_cannot_be_looked_for_is_none(name: str) -> None:
+    assert own_tokenizer(name) is None
+
+
 def test_names_on_cards_hold_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vit: Path
 ) -> None:
