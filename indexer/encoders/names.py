@@ -163,7 +163,9 @@ def own_tokenizer(name: str) -> str | None:
     try:
         folder = Path(name) if "@" not in name or Path(name).is_dir() else Path(name.partition("@")[2]).parent
         files = [folder / each for each in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE)]
-        return " ".join(weights_hash(file) for file in files if file.is_file()) if files[0].is_file() else None
+        if not files[0].is_file():
+            return None
+        return " ".join(weights_hash(file) for file in files if file.is_file())
     except OSError:  # a drive that died, a folder that was closed to us: what was exported goes on
         return None
 
