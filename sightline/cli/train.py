@@ -173,7 +173,7 @@ def command(
         show.json_lines([_checked_dict(checked)])
     if check or folder is None:  # only --check does without a folder
         return
-    chosen = decided or _chosen(len(checked.train))
+    chosen = decided or _chosen(len(checked.train), begun)
     request = Request(
         model=begun,
         method=chosen,
@@ -314,13 +314,13 @@ def _decided(asked: str, run: "RunFolder | None") -> "Method | None":
     return None if asked == "auto" else Method(asked)
 
 
-def _chosen(images: int) -> "Method":
-    from trainer.tuning.settings import method_for
+def _chosen(images: int, model: str) -> "Method":
+    from trainer.tuning.choosing import choose_method
 
     from .. import show
 
-    chosen = method_for(images)
-    show.remark(f"method {chosen}, as for {images:,} images; --method chooses another")
+    chosen = choose_method(images, model, show.remark)
+    show.remark(f"method {chosen}, as for {images:,} images and {model}; --method chooses another")
     return chosen
 
 

@@ -11,7 +11,7 @@ moves every number alike, made things worse at every rate tried (docs/decisions.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -165,28 +165,37 @@ def between(maps: Maps, alpha: float) -> Maps:
     return Maps(torch.lerp(unit, maps.image, alpha), torch.lerp(unit, maps.text, alpha))
 
 
-def check_has_place(trainee: Trainee) -> None:
-    """Raise EncoderError for a model with a tower that does not end in a projection."""
-    _projections(trainee)
+def check_has_place(model: Any) -> None:
+    """Raise EncoderError for an open_clip model with a tower that does not end in a projection."""
+    _projections(model)
+
+
+def has_place(model: Any) -> bool:
+    """Tell whether both towers of an open_clip model end in a projection."""
+    try:
+        check_has_place(model)
+    except EncoderError:
+        return False
+    return True
 
 
 @torch.no_grad()
 def fold(trainee: Trainee, maps: Maps) -> None:
     """Multiply the maps into the projections; raises EncoderError for a tower that ends otherwise."""
-    image, text = _projections(trainee)
+    image, text = _projections(trainee.model)
     _fold_into(image, maps.image)
     _fold_into(text, maps.text)
 
 
-def _projections(trainee: Trainee) -> tuple[Projection, Projection]:
+def _projections(model: Any) -> tuple[Projection, Projection]:
     """Find what both towers end in."""
-    visual = trainee.model.visual
+    visual = model.visual
     trunk = getattr(visual, "trunk", None)  # of timm, which may have the projection for its classifier
     ends = [getattr(visual, name, None) for name in ("proj", "head")]
     ends += [getattr(getattr(visual, "attnpool", None), "c_proj", None)]
     if trunk is not None and hasattr(trunk, "get_classifier") and not list(visual.head.children()):
         ends.append(trunk.get_classifier())
-    text = getattr(trainee.model, "text", trainee.model)
+    text = getattr(model, "text", model)
     return (
         _projection(ends, "image"),
         _projection([getattr(text, name, None) for name in ("text_projection", "proj")], "text"),

@@ -149,7 +149,7 @@ def _held_out(examples: tuple[Example, ...], trainee: Trainee) -> Validation:
 def _begin(request: Request, process: Process, notify: Notify) -> tuple[Trainee, Settings]:
     trainee, settings = _resumed(request, process, notify) if request.resume else _fresh(request, notify)
     if request.method is Method.HEAD:
-        check_has_place(trainee)
+        check_has_place(trainee.model)
     if request.method is Method.PROBE:
         _check_classes(request)
     if process.is_first:

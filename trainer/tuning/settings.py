@@ -116,16 +116,6 @@ def limits_broken(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 FOR_MEMORY = frozenset(["micro_batch", "recompute"])
 
-HEAD_BELOW, FULL_FROM = 300, 5_000  # images
-
-
-def method_for(images: int) -> Method:
-    """Choose a method by the number of images: few allow few numbers to be learned from them."""
-    if images < HEAD_BELOW:
-        return Method.HEAD
-    return Method.LORA if images < FULL_FROM else Method.FULL
-
-
 # FLYP (arXiv 2212.00638) takes 1e-5 for pretrained ViTs of 86 M parameters and more; networks as small as the
 # built-in one were trained at rates a hundred times higher and learn nothing at that.
 SMALL_MODEL = 20_000_000  # parameters

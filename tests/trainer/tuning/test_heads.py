@@ -65,7 +65,7 @@ def test_a_head_has_a_place_where_a_tower_of_timm_ends_in_a_projection(
     trainee = Trainee.from_nothing(config, ["a red circle at the left"] * 3, 0)
     if refused:
         with pytest.raises(EncoderError, match="image tower does not end in a projection"):
-            check_has_place(trainee)
+            check_has_place(trainee.model)
         return
     pixels = np.random.default_rng(1).integers(0, 256, (2, 160, 160, 3), dtype=np.uint8)
     before, texts = trainee.image_vectors(iter([pixels])), trainee.text_vectors(["a red circle"])
