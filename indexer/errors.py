@@ -13,6 +13,7 @@ SightlineError                    1  anything we can explain
 │   ├── LibraryMissing               make one with `sightline index`
 │   ├── LibraryEmpty
 │   ├── LibraryReadOnly
+│   │   └── FileSystemUnfit
 │   ├── CatalogNewerThanProgram
 │   ├── CatalogDamaged
 │   ├── JournalUnreadable
@@ -20,13 +21,18 @@ SightlineError                    1  anything we can explain
 │   └── VectorsMissing               no image was indexed with that encoder yet
 ├── LibraryBusy                   4  another process is writing: wait, or stop it
 ├── EncoderError                  5  the model cannot be loaded or run
-│   └── WeightsUnavailable
+│   ├── WeightsUnavailable
+│   ├── NoPatchVectors               it cannot tell where in an image something is
+│   └── HeadUnfit
+├── SystemRefused                    a file or folder that the system does not let us use
 ├── TrainingFailed                7  the training cannot go on; the last checkpoint is kept
 └── DiskFull                      6  free some space; what was committed is kept
+    └── TemporaryFolderFull
 
 Interrupted by Ctrl-C is 130, as shells have it. A bad image is no error but a value: `records.Skipped`.
 """
 
+import errno
 import os
 import shlex
 from pathlib import Path
@@ -342,6 +348,48 @@ class WeightsUnavailable(EncoderError):
         )
 
 
+class NoPatchVectors(EncoderError):
+    """A model whose image vector cannot be traced to places in the picture."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} cannot tell where in a picture something is: {self.reason}; use builtin, or an "
+            "open_clip model of the ViT, RN50 or ConvNeXt families"
+        )
+
+
+class HeadUnfit(EncoderError):
+    """A head beside an encoder that it does not belong to, or that cannot be read."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: {self.reason}; move it away, leave it out with `sightline highlight --no-head`, "
+            "or train one: sightline train PAIRS --method pacl --from MODEL --out RUN"
+        )
+
+
+class SystemRefused(SightlineError):
+    """The system did not let us read or write something; carries its reason."""
+
+    def __init__(self, path: str | None, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason if self.path is None else f"{self.path}: {self.reason}"
+
+
 class TrainingFailed(SightlineError):
     """A training that cannot go on; carries the sentence for the user. The last checkpoint is kept."""
 
@@ -372,3 +420,11 @@ class TemporaryFolderFull(DiskFull):
             f"{self.path}: the disk with the folder for temporary files is full; free some space there, or "
             "name another folder by the variable TMPDIR, and run the same command again"
         )
+
+
+def of_system(error: OSError) -> SightlineError:
+    """Give the error of ours that stands for one of the system's."""
+    name = None if error.filename is None else str(error.filename)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(Path(name or "the output"))
+    return SystemRefused(name, (error.strerror or str(error)).lower())

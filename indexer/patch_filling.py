@@ -102,7 +102,7 @@ def _keep_if_possible(
 
 def stored_encoder(reader: LibraryReader, encoder: PatchEncoder) -> StoredEncoder:
     """Find the library's encoder with these weights; raises EncoderMismatch."""
-    encoders = reader.status().encoders
+    encoders = reader.encoders()
     for each in encoders:
         if each.card.weights_hash == encoder.card.weights_hash:
             return each

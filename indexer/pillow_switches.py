@@ -1,12 +1,13 @@
 """Pillow's switches: global ones, set while somebody decodes, and shared by all who want them alike."""
 
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from PIL import Image, ImageFile
+
+from .process_wide import warnings_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ def switched(wanted: Switches) -> Iterator[None]:
     """Have Pillow's global switches our way, and its warnings kept from the terminal.
 
     Threads that want them alike decode at the same time; others wait for their turn. Bombs raise
-    DecompressionBombWarning or DecompressionBombError. Raises RuntimeError within such a block.
+    DecompressionBombError. Raises RuntimeError within such a block.
     """
     thread = threading.get_ident()
     _turns.begin(wanted, thread)
@@ -65,11 +66,9 @@ class _Turns:
 
     def _set(self, wanted: Switches) -> None:
         self.current, self.number = wanted, self.number + 1
-        self.undoing.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        self.undoing.enter_context(warnings_ignored)
         self.undoing.callback(_put, Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
-        _put(wanted.pixels_max, wanted.lenient)
+        _put(wanted.pixels_max / 2, wanted.lenient)  # from there Pillow warns, and refuses twice as much
         self.changed.notify_all()  # those who wait for the same
 
     def end(self, thread: int) -> None:
@@ -80,8 +79,9 @@ class _Turns:
                 self.changed.notify_all()
 
 
-def _put(pixels_max: int | None, lenient: bool) -> None:
-    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = pixels_max, lenient
+def _put(pixels_warned_of: float | None, lenient: bool) -> None:
+    Image.MAX_IMAGE_PIXELS = pixels_warned_of  # type: ignore[assignment]  # only compared with
+    ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 _turns = _Turns()

@@ -333,7 +333,7 @@ def _launch() -> "subprocess.Popen[bytes]":
     if sys.platform == "win32":
         group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(sys.path)],
+        [sys.executable, "-c", code, json.dumps([each for each in sys.path if isinstance(each, str)])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

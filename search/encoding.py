@@ -1,6 +1,8 @@
 """Encoding: a query on its way through an encoder, in a thread of its own."""
 
+import atexit
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from indexer.records import EncoderCard
 
 LoadEncoder: TypeAlias = "Callable[[EncoderCard, Query], Encoder]"
+
+_begun: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +45,17 @@ def begin_encoding(card: "EncoderCard", query: Query, load: LoadEncoder = load_f
             result.set_exception(error)
 
     # A daemon, so that Ctrl-C and a failure to open the library need not wait for it.
-    threading.Thread(target=encode, name="encode", daemon=True).start()
+    thread = threading.Thread(target=encode, name="encode", daemon=True)
+    thread.start()
+    _begun.add(thread)
     return Encoding(card, result)
+
+
+@atexit.register
+def _end_encoding() -> None:
+    """Wait, where a process ends in Python's own way, for what is still being loaded.
+
+    The modules must not be cleared up under it: that ends in an abort instead of the program's exit code.
+    """
+    for thread in list(_begun):
+        thread.join()

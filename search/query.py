@@ -11,6 +11,7 @@ How words on a command line are read:
 """
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -234,12 +235,19 @@ def _example(path: Path, weight: float) -> QueryPart:
         full = home_expanded(path)
     except UsageError as error:
         raise QueryInvalid(str(error)) from error
-    if full.is_dir():
+    if os.path.isdir(full):  # noqa: PTH112  (Path.is_dir may raise)
         inside = f"--in {quote(str(path))}"
         raise QueryInvalid(f"{path}: a folder, not an image; keep to a folder with {inside}")
-    if not full.is_file():
+    if not _is_file(full):
         raise ExampleMissing(path)
     return QueryPart(weight, path=full)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that is closed to us, a name that is too long, a drive that died
+        raise QueryInvalid(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
 def encode_query(query: Query, encoder: "Encoder") -> EncodedQuery:

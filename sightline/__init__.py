@@ -30,18 +30,29 @@ if TYPE_CHECKING:
     from indexer.errors import (
         CatalogDamaged,
         CatalogNewerThanProgram,
+        DeletedForGood,
         DiskFull,
         EncoderError,
         EncoderMismatch,
         EncoderUnknown,
+        ExampleMissing,
+        FileSystemUnfit,
         FolderMissing,
+        HeadUnfit,
+        JournalUnreadable,
         LibraryBusy,
         LibraryEmpty,
         LibraryError,
         LibraryMissing,
         LibraryReadOnly,
+        NoPatchVectors,
+        PairsInvalid,
         QueryInvalid,
+        RunUnknown,
         SightlineError,
+        SystemRefused,
+        TemporaryFolderFull,
+        TrainingFailed,
         UsageError,
         VectorsMissing,
         WeightsUnavailable,
@@ -56,15 +67,20 @@ if TYPE_CHECKING:
 __all__ = [
     "CatalogDamaged",
     "CatalogNewerThanProgram",
+    "DeletedForGood",
     "DiskFull",
     "Encoder",
     "EncoderCard",
     "EncoderError",
     "EncoderMismatch",
     "EncoderUnknown",
+    "ExampleMissing",
+    "FileSystemUnfit",
     "FolderMissing",
+    "HeadUnfit",
     "Hit",
     "IndexSummary",
+    "JournalUnreadable",
     "Library",
     "LibraryBusy",
     "LibraryEmpty",
@@ -72,11 +88,17 @@ __all__ = [
     "LibraryMissing",
     "LibraryReadOnly",
     "LibraryStatus",
+    "NoPatchVectors",
+    "PairsInvalid",
     "Progress",
     "QueryInvalid",
+    "RunUnknown",
     "SearchAnswer",
     "SightlineError",
     "StoredImage",
+    "SystemRefused",
+    "TemporaryFolderFull",
+    "TrainingFailed",
     "UsageError",
     "VectorsMissing",
     "VerifyReport",
@@ -86,34 +108,17 @@ __all__ = [
     "open",
 ]
 
-_HOMES = {
-    "CatalogDamaged": "indexer.errors",
-    "CatalogNewerThanProgram": "indexer.errors",
-    "DiskFull": "indexer.errors",
+_HOMES = {  # of what is no error
     "Encoder": "indexer.encoders.base",
     "EncoderCard": "indexer.records",
-    "EncoderError": "indexer.errors",
-    "EncoderMismatch": "indexer.errors",
-    "EncoderUnknown": "indexer.errors",
-    "FolderMissing": "indexer.errors",
     "Hit": "search.results",
     "IndexSummary": "indexer.records",
     "Library": "sightline.api",
-    "LibraryBusy": "indexer.errors",
-    "LibraryEmpty": "indexer.errors",
-    "LibraryError": "indexer.errors",
-    "LibraryMissing": "indexer.errors",
-    "LibraryReadOnly": "indexer.errors",
     "LibraryStatus": "indexer.store.records",
     "Progress": "indexer.pipeline",
-    "QueryInvalid": "indexer.errors",
     "SearchAnswer": "search.results",
-    "SightlineError": "indexer.errors",
     "StoredImage": "indexer.store.records",
-    "UsageError": "indexer.errors",
-    "VectorsMissing": "indexer.errors",
     "VerifyReport": "indexer.store.records",
-    "WeightsUnavailable": "indexer.errors",
 }
 
 
@@ -142,7 +147,7 @@ def load_encoder(name: str = "auto", *, device: str = "auto", batch_size: int | 
 
     from . import choices
 
-    name, device = choices.model_name("name", name), choices.text("device", device)
+    name, device = choices.model_name("name", name), choices.device("device", device)
     batch_size = choices.optional(choices.count, "batch_size", batch_size)
     return load(name, device=device, batch_size=batch_size)
 
@@ -167,7 +172,13 @@ def highlight(
     return highlight_image(image, texts, model, device)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which knows all names from above, and shall miss any other
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(import_module(_HOMES.get(name, "indexer.errors")), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,6 +18,7 @@ from indexer.errors import (
     LibraryMissing,
     QueryInvalid,
     UsageError,
+    of_system,
 )
 from indexer.paths import identity_of
 from indexer.pipeline import IndexSettings, Progress, index_folders
@@ -51,6 +52,15 @@ MAPS_BYTES_MAX = 4_000_000_000
 IDS = range(-(2**63), 2**63)  # what SQLite holds as a number, hence as an id
 
 
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Raise what the system refuses as one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise of_system(error) from error
+
+
 class Library:
     """Images that have been indexed; open one with `sightline.open`.
 
@@ -63,7 +73,7 @@ class Library:
         self.path = path  # the library's own folder
         self._reader: LibraryReader | None = None
         self._catalog: tuple[int, int] | None = None  # which file the reader knows
-        self._encoders: dict[tuple[str, bool], Encoder] = {}
+        self._encoders: dict[tuple[EncoderCard, bool], Encoder] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +92,7 @@ class Library:
         if reader is not None:
             reader.close()
 
+    @_our_errors()
     def index(
         self,
         *folders: str | Path,
@@ -110,13 +121,17 @@ class Library:
         FolderMissing, UsageError for what no such choice can be, EncoderUnknown, LibraryBusy,
         LibraryReadOnly, EncoderError, DiskFull.
         """
+        choices.function("on_progress", on_progress)
+        choices.function("on_notice", on_notice)
+        if not isinstance(stop, threading.Event | None):
+            raise UsageError(f"stop is a threading.Event, not {type(stop).__name__}: {stop!r:.60}")
         self.close()
         summary = index_folders(
             self.path,
             [choices.path("folder", folder) for folder in folders] or self._own_folder(),
             IndexSettings(
                 model=choices.optional(choices.model_name, "model", model),
-                device=choices.text("device", device),
+                device=choices.device("device", device),
                 batch_size=choices.optional(choices.count, "batch_size", batch_size),
                 workers=choices.optional(choices.count, "workers", workers),
                 exclude=choices.texts("exclude", exclude),
@@ -134,6 +149,7 @@ class Library:
         filled = fill_regions(self.path, regions, device=device, notify=on_notice, stop=stop)
         return replace(summary, interrupted=filled is not None and filled.interrupted)
 
+    @_our_errors()
     def search(
         self,
         query: str | Sequence[str] = (),
@@ -195,6 +211,7 @@ class Library:
             load=self._encoder_for,
         )
 
+    @_our_errors()
     def embeddings(self, *, model: str | None = None) -> tuple[Ids, Vectors]:
         """Give all vectors: ids (n,) int64, and (n, dim) float32 rows of length one; model: see `status`.
 
@@ -205,19 +222,24 @@ class Library:
         reader = self._opened()
         return reader.embeddings(choose_encoder(reader, model))
 
+    @_our_errors()
     def images(self, ids: Iterable[int]) -> dict[int, list[StoredImage]]:
         """Give the files of each id of `embeddings`: several when exact copies exist.
 
         An id that no image has is left out. Raises LibraryMissing, and UsageError for ids that are no whole
         numbers.
         """
+        if not isinstance(ids, Iterable):
+            raise UsageError(f"ids is a list of whole numbers, not {type(ids).__name__}: {ids!r:.60}")
         asked = [choices.integer("an id", number) for number in ids]
         return self._opened().images([number for number in asked if number in IDS], None)
 
+    @_our_errors()
     def status(self) -> LibraryStatus:
         """Count images, files, skipped files, encoders and bytes; raises LibraryMissing."""
         return self._opened().status()
 
+    @_our_errors()
     def verify(self, *, repair: bool = True, deep: bool = False) -> VerifyReport:
         """Check catalog, vectors and files against each other; repair rewrites what can be derived.
 
@@ -230,6 +252,7 @@ class Library:
         path = self._existing()
         return verify_and_repair(path, deep=deep) if repair else verify(path, deep=deep)
 
+    @_our_errors()
     def forget(self, path: str | Path) -> int:
         """Take a file, or all below a folder, out of the library; give how many files left it.
 
@@ -241,6 +264,7 @@ class Library:
         with open_for_writing(self._existing(), create=False) as writer:
             return writer.forget(place_of(writer, normal(named)))
 
+    @_our_errors()
     def forget_removed(self) -> int:
         """Delete at once what is kept of images that no file has any more; give how many these were.
 
@@ -275,12 +299,13 @@ class Library:
     def _encoder_for(self, card: EncoderCard, query: Query) -> "Encoder":
         """Load an encoder once; one that reads images serves texts too."""
         whole = bool(query.examples)
-        for kept in ((card.weights_hash, True), (card.weights_hash, whole)):
+        for kept in ((card, True), (card, whole)):
             if kept in self._encoders:
                 return self._encoders[kept]
-        return self._encoders.setdefault((card.weights_hash, whole), load_for_query(card, query))
+        return self._encoders.setdefault((card, whole), load_for_query(card, query))
 
 
+@_our_errors()
 def highlight_image(
     image: "str | Path | Image.Image", texts: str | Sequence[str], model: str, device: str
 ) -> "NDArray[np.float32]":
@@ -289,7 +314,7 @@ def highlight_image(
 
     with _asking():
         wanted = checked_texts(choices.texts("texts", texts))
-        model, device = choices.model_name("model", model), choices.text("device", device)
+        model, device = choices.model_name("model", model), choices.device("device", device)
         photo = choices.path("image", image) if isinstance(image, str | Path) else None
     with advising_a_smaller_copy():
         opened, size = open_photo(photo) if photo else (_upright(image), None)
@@ -351,6 +376,7 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+@_our_errors()
 def open_folder(path: str | Path, library: str | Path | None) -> Library:
     """Open the library of a folder of images, or a library by its own folder."""
     folder = normal(choices.path("path", path))

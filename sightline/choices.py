@@ -117,9 +117,12 @@ def integer(name: str, value: object) -> int:
 
 def finite(name: str, value: object) -> float:
     """Read a number, numpy's too; neither infinite nor nan, which passes every comparison."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise _no("a number", name, value)
-    return float(value)
+    try:
+        if isinstance(value, numbers.Real) and math.isfinite(number := float(value)):
+            return number
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise _no("a finite number", name, value)
 
 
 def above_zero(name: str, value: object) -> float:
@@ -137,11 +140,26 @@ def text(name: str, value: object) -> str:
     return value
 
 
+def function(name: str, value: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise _no("a function", name, value)
+
+
 def model_name(name: str, value: object) -> str:
     """Read the name of a model; raises EncoderUnknown for one that no file can have."""
     named = text(name, value)
     if unfit := _unfit_for_files(named):
         raise EncoderUnknown(named, f"no name has {unfit} in it")
+    return named
+
+
+def device(name: str, value: object) -> str:
+    """Read the name of a device; whether it is here is found out when it is used."""
+    from indexer.encoders.device import check_device_name
+
+    named = text(name, value)
+    check_device_name(named)
     return named
 
 
@@ -157,11 +175,18 @@ def path(name: str, value: object) -> Path:
     """Read a path; ~ is the home folder."""
     if not isinstance(value, str | Path):
         raise _no("a path", name, value)
+    _check_is_not_empty(name, value)
     if unfit := _unfit_for_files(str(value)):
         raise UsageError(f"{name} is {str(value)!r:.60}: no path has {unfit} in it")
     from indexer.paths import home_expanded
 
     return home_expanded(Path(value))
+
+
+def _check_is_not_empty(name: str, path: str | Path) -> None:
+    """Refuse what a variable that was not set gives: Python would take it for the current folder."""
+    if path == "":
+        raise UsageError(f"{name} is an empty path; the current folder is '.'")
 
 
 def _unfit_for_files(name: str) -> str | None:
@@ -180,6 +205,8 @@ def paths(name: str, value: object) -> tuple[str | Path, ...]:
     some = [value] if isinstance(value, str | Path) else value
     if not _is_list(some) or not all(isinstance(each, str | Path) for each in some):
         raise _no("a path or a list of paths", name, value)
+    for each in some:
+        _check_is_not_empty(name, each)
     return tuple(some)
 
 

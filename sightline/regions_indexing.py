@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.encoders.dense import NoPatchVectors, PatchEncoder
+from indexer.encoders.dense import PatchEncoder
 from indexer.encoders.dense_loading import load_patch_encoder
-from indexer.errors import LibraryEmpty
+from indexer.errors import LibraryEmpty, NoPatchVectors
 from indexer.patch_filling import PatchesFilled, fill_patches
 from indexer.store.library import open_for_writing, open_library
 

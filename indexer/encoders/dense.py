@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EncoderError
 from ..records import EncoderCard
 from .base import PixelBatch, unit_rows, upright_rgb
 
@@ -79,21 +78,6 @@ class PatchTower(Protocol):
     def __call__(self, pixels: PixelBatch) -> RawPatches:
         """Run one batch."""
         ...
-
-
-class NoPatchVectors(EncoderError):
-    """A model whose image vector cannot be traced to places in the picture."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"{self.name} cannot tell where in a picture something is: {self.reason}; use builtin, or an "
-            "open_clip model of the ViT, RN50 or ConvNeXt families"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import NoPatchVectors
 from .base import PixelBatch
-from .dense import NoPatchVectors, PatchSettings, RawPatches, Variant
+from .dense import PatchSettings, RawPatches, Variant
 from .dense_grid import neighbourhood, positions_on
 from .names import ModelFiles
 from .openclip import ImageTower, build_model

@@ -5,20 +5,26 @@ import functools
 import re
 import sys
 
-from ..errors import EncoderError
+from ..errors import EncoderError, UsageError
 
 
 def choose_device(wanted: str) -> str:
-    """Turn "auto", "cpu", "cuda", "cuda:N" or "mps" into one that is here, or say why it is not."""
+    """Turn "auto", "cpu", "cuda", "cuda:N" or "mps" into one that is here, or say why it is not.
+
+    Raises UsageError for what is no device, EncoderError for one that is not here.
+    """
+    check_device_name(wanted)
     if wanted == "auto":
         return "cuda:0" if cuda_is_usable() else "cpu"
     if wanted == "cpu":
         return wanted
-    if wanted == "mps":
-        return _mps()
-    if match := re.fullmatch(r"cuda(?::(\d+))?", wanted):
-        return _cuda(int(match[1] or 0))
-    raise EncoderError(f"device {wanted!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
+    return _mps() if wanted == "mps" else _cuda(int(wanted.partition(":")[2] or 0))
+
+
+def check_device_name(wanted: str) -> None:
+    """Raise UsageError for what is the name of no device, here or elsewhere."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", wanted, re.ASCII):
+        raise UsageError(f"device {wanted!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
 
 
 def _cuda(number: int) -> str:

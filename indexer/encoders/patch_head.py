@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EncoderError
+from ..errors import HeadUnfit
 from .base import unit_rows
 from .dense import PatchSettings, Variant
 from .names import ModelFiles
@@ -27,21 +27,6 @@ TENSORS = tuple(
 )
 
 Weights = Mapping[str, NDArray[np.float32]]
-
-
-class HeadUnfit(EncoderError):
-    """A head beside an encoder that it does not belong to, or that cannot be read."""
-
-    def __init__(self, file: Path, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file = file
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"{self.file}: {self.reason}; move it away, leave it out with `sightline highlight --no-head`, "
-            "or train one: sightline train PAIRS --method pacl --from MODEL --out RUN"
-        )
 
 
 @dataclass(frozen=True, slots=True)

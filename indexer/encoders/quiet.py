@@ -3,13 +3,20 @@
 import contextlib
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
+
+from ..process_wide import Shared, warnings_ignored
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence log records and warnings of other libraries inside the block; errors are still raised."""
+    with _logging_off, warnings_ignored:
+        yield
+
+
+@contextlib.contextmanager
+def _without_records() -> Iterator[None]:
     root = logging.getLogger()
     handler = logging.NullHandler()
     # open_clip logs through the root logger, which would set up a handler of its own if there were none.
@@ -17,12 +24,13 @@ def quiet_libraries() -> Iterator[None]:
     before = root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logging.disable(before)
         root.removeHandler(handler)
+
+
+_logging_off = Shared(_without_records)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The command line: one file per command, loaded when it is called."""
 
 import atexit
-import errno
 import io
 import os
 import sys
@@ -14,7 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from indexer.errors import DiskFull, SightlineError
+from indexer.errors import SightlineError, of_system
 
 from ..names import printable
 
@@ -116,7 +115,7 @@ class LazyGroup(click.Group):
         except SightlineError as error:
             if _debugging(ctx):
                 raise
-            raise _Failure(str(error), error.exit_code) from error
+            raise _failure(error) from error
         except BrokenPipeError:
             _drop_stdout()
             ctx.exit(141)
@@ -128,7 +127,7 @@ class LazyGroup(click.Group):
         except OSError as error:
             if _debugging(ctx):
                 raise
-            raise _Failure(*_told(error)) from error
+            raise _failure(of_system(error)) from error
         except Exception as error:
             if _debugging(ctx):
                 raise
@@ -166,17 +165,8 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _told(error: OSError) -> tuple[str, int]:
-    """Say what the system refused, and with which exit code."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{_named(error) or 'writing'}: the disk is full", DiskFull.exit_code
-    place = f"{_named(error)}: " if error.filename else ""
-    return f"{place}{(error.strerror or str(error)).lower()}", SightlineError.exit_code
-
-
-def _named(error: OSError) -> str:
-    """Give the name of the file on one line: a line break in it would look like a second message."""
-    return printable(str(error.filename)) if error.filename else ""
+def _failure(error: SightlineError) -> _Failure:
+    return _Failure(str(error), error.exit_code)
 
 
 def _bug_report(error: Exception) -> str:
@@ -204,7 +194,7 @@ def main() -> None:
     except SystemExit as end:
         _leave(end)
     except OSError as error:  # of help, which is printed before any command begins
-        failure = _Failure(*_told(error))
+        failure = _failure(of_system(error))
         with suppress(OSError):
             failure.show()
         _leave(SystemExit(failure.exit_code))

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from indexer import patch_filling
-from indexer.encoders.dense import NoPatchVectors, PatchEncoder, PatchSettings
+from indexer.encoders.dense import PatchEncoder, PatchSettings
 from indexer.encoders.dense_loading import load_patch_encoder
-from indexer.errors import EncoderMismatch
+from indexer.errors import EncoderMismatch, NoPatchVectors
 from indexer.opening import open_upright
 from indexer.patch_filling import fill_patches, patches_of
 from indexer.pipeline import IndexSettings, index_folders

@@ -28,7 +28,7 @@ def test_each_sees_its_own_switches_whoever_else_decodes() -> None:
     def decode(number: int) -> bool:
         wanted = Switches(number % 3 + 1, lenient=bool(number % 2))
         with switched(wanted):
-            seen = Switches(Image.MAX_IMAGE_PIXELS or 0, ImageFile.LOAD_TRUNCATED_IMAGES)
+            seen = Switches(round(2 * (Image.MAX_IMAGE_PIXELS or 0)), ImageFile.LOAD_TRUNCATED_IMAGES)
             return seen == wanted
 
     with ThreadPoolExecutor(8) as threads:

@@ -1,7 +1,9 @@
+import ast
 import re
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -14,16 +16,20 @@ from PIL import Image
 import sightline
 from indexer import errors
 from indexer.encoders import models
-from indexer.encoders.dense import NoPatchVectors
 from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.errors import (
     EncoderUnknown,
     FolderMissing,
     LibraryEmpty,
     LibraryMissing,
+    NoPatchVectors,
     QueryInvalid,
+    SightlineError,
     UsageError,
 )
+from search.query import make_query
+from sightline import api
+from tests.indexer.rights import ordinary_user
 
 from .conftest import paint
 
@@ -43,6 +49,16 @@ def test_what_public_functions_return_and_raise_is_public():
     raised = {name for method in public for name in _raised(method.__doc__ or "")}
     assert {"LibraryBusy", "QueryInvalid", "WeightsUnavailable"} <= raised
     assert raised | {"StoredImage", "LibraryStatus", "VerifyReport"} <= set(sightline.__all__)
+
+
+def test_every_error_is_public():
+    assert {kind.__name__ for kind in _family(SightlineError)} <= set(sightline.__all__)
+
+
+def _family(kind: type[Exception]) -> set[type[Exception]]:
+    """Give the errors of indexer/errors.py below one, and it."""
+    below = {each for child in kind.__subclasses__() for each in _family(child)}
+    return {each for each in below | {kind} if each.__module__ == "indexer.errors"}
 
 
 def _raised(docstring: str) -> list[str]:
@@ -269,6 +285,9 @@ def test_images_that_are_no_images_are_said(model: Path, image: object):
         {"before": date.min},
         {"camera": 3},
         {"min_width": 2**64},
+        {"min_score": 10**400},
+        {"like": ""},
+        {"folder": ""},
         {"folder": 5},
     ],
 )
@@ -295,6 +314,12 @@ def test_ids_that_no_image_can_have_are_left_out(indexed: Path):
         assert list(library.images([2**64, 1, -(2**63) - 1])) == [1]
 
 
+@pytest.mark.parametrize("ids", [5, None, ["1"]])
+def test_what_are_no_ids_is_said(indexed: Path, ids: Any):
+    with sightline.open(indexed) as library, pytest.raises(UsageError, match="whole number"):
+        library.images(ids)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -304,6 +329,10 @@ def test_ids_that_no_image_can_have_are_left_out(indexed: Path):
         {"max_megapixels": float("nan")},
         {"model": 5},
         {"device": None},
+        {"device": "gpu"},
+        {"stop": 3},
+        {"on_progress": None},
+        {"on_notice": "print"},
         {"exclude": b"*.gif"},
         {"exclude": "*.gif", "no_exclude": True},
     ],
@@ -316,7 +345,7 @@ def test_what_no_choice_of_a_run_can_be_is_said_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("asked", [{"name": 5}, {"batch_size": 0}, {"device": 1}])
+@pytest.mark.parametrize("asked", [{"name": 5}, {"batch_size": 0}, {"device": 1}, {"device": ""}])
 def test_what_no_encoder_can_be_is_said(asked: dict[str, object]):
     with pytest.raises(UsageError, match=next(iter(asked))):
         sightline.load_encoder(**{"name": "builtin", **asked})  # type: ignore[arg-type]
@@ -329,6 +358,62 @@ def test_a_path_with_a_zero_byte_is_said(indexed: Path):
         sightline.open("a\0b")
     with sightline.open(indexed) as library, pytest.raises(UsageError, match="zero byte"):
         library.forget("a\0b")
+
+
+def test_an_empty_path_is_not_the_current_folder(indexed: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(indexed)
+    with sightline.open(".") as library:
+        for ask in (library.forget, library.index, sightline.open):
+            with pytest.raises(UsageError, match="an empty path"):
+                ask("")
+        assert library.status().files > 0
+
+
+@pytest.mark.parametrize("ask", ["open", "index", "search in", "search like", "forget", "highlight"])
+def test_a_path_that_the_system_refuses_ends_in_an_error_of_ours(indexed: Path, ask: str):
+    refused = indexed / ("x" * 300 + ".png")  # longer than any name may be
+    with sightline.open(indexed) as library, pytest.raises(SightlineError, match="too long"):
+        asks: dict[str, Callable[[], object]] = {
+            "open": lambda: sightline.open(refused),
+            "index": lambda: library.index(refused),
+            "search in": lambda: library.search("dog", folder=refused),
+            "search like": lambda: library.search(like=refused),
+            "forget": lambda: library.forget(refused),
+            "highlight": lambda: sightline.highlight(refused, "dog"),
+        }
+        asks[ask]()
+
+
+def test_a_folder_that_is_closed_to_us_is_no_bug(indexed: Path, tmp_path: Path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    with ordinary_user(), sightline.open(indexed) as library:
+        with pytest.raises(SightlineError, match="permission denied"):
+            sightline.open(closed / "photos")
+        with pytest.raises(QueryInvalid, match="permission denied"):
+            library.search(like=closed / "cat.jpg")
+
+
+def test_an_encoder_is_kept_for_those_who_prepare_images_as_it_does(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    card = sightline.load_encoder(str(model)).card
+    other = replace(card, preprocessing=replace(card.preprocessing, mean=(0.1, 0.1, 0.1)))
+    monkeypatch.setattr(api, "load_for_query", lambda card, query: card)
+    library, query = sightline.open("."), make_query(["a dog"])
+    loaded = [library._encoder_for(each, query) for each in (card, other, card)]
+    assert loaded == [card, other, card]
+
+
+def test_misspelt_names_are_seen_by_type_checkers_and_completion():
+    assert set(sightline.__all__) == set(dir(sightline))
+    assert "__getattr__" not in _names_for_checkers()
+
+
+def _names_for_checkers() -> set[str]:
+    """Give what a type checker takes for defined at the top of the module."""
+    tree = ast.parse(Path(sightline.__file__).read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def test_one_pattern_to_leave_out_may_be_given_as_it_is(model: Path, tmp_path: Path):

@@ -12,11 +12,12 @@ from torch.nn import functional
 
 from indexer.encoders import dense_export
 from indexer.encoders.cache import cache_folder
-from indexer.encoders.dense import NoPatchVectors, PatchSettings, Variant
+from indexer.encoders.dense import PatchSettings, Variant
 from indexer.encoders.dense_grid import neighbourhood, positions_on
 from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.dense_openvino import PATCHES, OpenVinoPatchTower
 from indexer.encoders.dense_torch import TorchPatchTower
+from indexer.errors import NoPatchVectors
 
 PICTURES = ((90, 64), (64, 150), (64, 64))
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from indexer.encoders.dense import NoPatchVectors, PatchEncoder
+from indexer.encoders.dense import PatchEncoder
 from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
-from indexer.errors import TrainingFailed, UsageError
+from indexer.errors import NoPatchVectors, TrainingFailed, UsageError
 from trainer.examples import Example, ImagePlace
 from trainer.pacl import PatchEmbedder
 from trainer.patches import keep_patches

@@ -1,0 +1,26 @@
+"""A query is encoded in a thread beside its caller."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ENDS_WHILE_A_MODEL_IS_LOADED = """
+import pathlib, sys, time
+from search.encoding import begin_encoding
+from search.query import make_query
+
+def load(card, query):
+    time.sleep(0.5)
+    pathlib.Path(sys.argv[1]).touch()
+    raise ValueError
+
+begin_encoding(None, make_query(["a dog"]), load)
+sys.exit(3)
+"""
+
+
+def test_a_process_that_ends_waits_for_what_is_being_loaded(tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+    done = subprocess.run([sys.executable, "-c", ENDS_WHILE_A_MODEL_IS_LOADED, loaded], check=False)
+    assert loaded.exists()
+    assert done.returncode == 3
