@@ -2,15 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from indexer.encoders.dense import Variant
 from indexer.encoders.dense_torch import patch_module
@@ -20,7 +18,6 @@ from indexer.errors import PairsInvalid, UsageError
 
 from ..checking import Finding, about_cut
 from ..examples import Example
-from ..linear_probe import LinearProbe, train_probe
 from ..precision import precision_for
 from . import pieces
 from .curves import draw_curves, write_board
@@ -31,6 +28,7 @@ from .kept_pairs import write_pairs
 from .learning import Learning, Moment, Watch
 from .lora import merge
 from .patch_heads import PatchHeadTraining, save_encoder
+from .probing import check_classes, fit_probe
 from .processes import Process, joined, local_device
 from .scratch import asked_with_own, canonical_configuration, read_configuration
 from .settings import (
@@ -73,12 +71,12 @@ class Summary:
     method: Method
     before: Score | None  # None: there was nothing before
     after: Score
-    general: tuple[Score, Score] | None  # before and after
-    blends: tuple[Blend, ...]
-    alpha: float  # of the mixture that was kept
-    epochs: int
-    seconds: float
-    probe: tuple[float, float] | None  # accuracy on validation: by texts, and by the probe
+    general: tuple[Score, Score] | None = None  # before and after
+    blends: tuple[Blend, ...] = ()
+    alpha: float = 1.0  # of the mixture that was kept
+    epochs: int = 0
+    seconds: float = 0.0
+    probe: tuple[float, float] | None = None  # accuracy on validation: by texts, and by the probe
     whole: Score | None = None  # with the method pacl: by the vectors of whole images
 
     def as_dict(self) -> dict[str, Any]:
@@ -151,26 +149,13 @@ def _begin(request: Request, process: Process, notify: Notify) -> tuple[Trainee,
     if request.method is Method.HEAD:
         check_has_place(trainee.model)
     if request.method is Method.PROBE:
-        _check_classes(request)
+        check_classes(request.train, request.validation)
     if process.is_first:
         for line in pieces.remarks(trainee, settings, len(request.train), process.count):
             notify(line)
         for finding in _cut_by_own(trainee, request):
             notify(str(finding))
     return trainee, settings
-
-
-def _check_classes(request: Request) -> None:
-    """Refuse pairs that no probe can be learned from."""
-    classes = _classes(request)
-    if len(classes) < 2:
-        raise PairsInvalid(None, "a probe tells classes apart, and these pairs have fewer than two")
-    if not any(example.label in classes for example in request.validation):
-        raise PairsInvalid(None, "no validation image is of a class that is learned; give others with --val")
-
-
-def _classes(request: Request) -> list[str]:
-    return sorted({example.label for example in request.train if example.label is not None})
 
 
 def _cut_by_own(trainee: Trainee, request: Request) -> Iterator[Finding]:
@@ -367,19 +352,7 @@ class _Job:
         aligned = training.learn(gathered, self.validation, self._epoch_teller(watch))
         for file in training.kept:
             file.unlink(missing_ok=True)
-        return Summary(
-            path,
-            Method.PACL,
-            aligned.before,
-            aligned.score,
-            None,
-            (),
-            1.0,
-            aligned.epochs,
-            0.0,
-            probe=None,
-            whole=whole,
-        )
+        return Summary(path, Method.PACL, aligned.before, aligned.score, epochs=aligned.epochs, whole=whole)
 
     def _finish(self, before: tuple[Score, Score | None] | None, blends: list[Blend], epochs: int) -> Summary:
         self.trainee.save(self.folder.path)
@@ -388,53 +361,22 @@ class _Job:
         general = (general_before, general_after) if general_before and general_after else None
         alpha = choose(blends).alpha if blends else 1.0
         return Summary(
-            folder=self.folder.path,
-            method=self.settings.method,
-            before=before[0] if before else None,
-            after=after,
+            self.folder.path,
+            self.settings.method,
+            before[0] if before else None,
+            after,
             general=general,
             blends=tuple(blends),
             alpha=alpha,
             epochs=epochs,
-            seconds=0.0,
-            probe=None,
         )
 
     def _probe(self) -> Summary:
-        classes = _classes(self.request)
-        probe = self._fit_probe(classes)
-        save_encoder(resolve(self.request.model, lambda _: None), self.trainee, self.folder.path)
-        np.savez(
-            self.folder.path / PROBE_FILE,
-            weights=probe.weights,
-            intercepts=probe.intercepts,
-            classes=np.array(classes),
-        )
-        score = self.validation.score(self.trainee)
-        told = self._by_texts(classes), self._by_probe(classes, probe)
-        return Summary(self.folder.path, Method.PROBE, score, score, None, (), 1.0, 0, 0.0, probe=told)
-
-    def _fit_probe(self, classes: list[str]) -> LinearProbe:
-        learned = tuple(example for example in self.request.train if example.label is not None)
-        with closing(Images(learned, self.trainee.preprocessing)) as images:
-            vectors = self.trainee.image_vectors(images.whole(self.trainee.encoded_at_once))
-        return train_probe(vectors, _labels(learned, classes), len(classes), seed=self.settings.seed)
-
-    def _by_probe(self, classes: list[str], probe: LinearProbe) -> float:
-        images, _ = self.validation.vectors(self.trainee)
-        rows = [row for row, example in enumerate(self.validation.examples) if example.label in classes]
-        labels = _labels([self.validation.examples[row] for row in rows], classes)
-        return float(np.mean(probe.scores(images[rows]).argmax(axis=1) == labels))
-
-    def _by_texts(self, classes: list[str]) -> float:
-        """Tell the classes by their own captions, without any training."""
-        images, _ = self.validation.vectors(self.trainee)
-        texts = {example.label: example.captions for example in self.request.train if example.label}
-        named = np.stack([self.trainee.text_vectors(texts[label]).mean(axis=0) for label in classes])
-        named /= np.linalg.norm(named, axis=1, keepdims=True)
-        rows = [row for row, example in enumerate(self.validation.examples) if example.label in classes]
-        labels = _labels([self.validation.examples[row] for row in rows], classes)
-        return float(np.mean((images[rows] @ named.T).argmax(axis=1) == labels))
+        trainee, folder, request = self.trainee, self.folder.path, self.request
+        told = fit_probe(trainee, self.settings.seed, request.train, self.validation, folder / PROBE_FILE)
+        save_encoder(resolve(request.model, lambda _: None), trainee, folder)
+        score = self.validation.score(trainee)
+        return Summary(folder, Method.PROBE, score, score, probe=told)
 
 
 def _preparing(watch: Watch) -> Callable[[int, int], None]:
@@ -448,7 +390,3 @@ def _preparing(watch: Watch) -> Callable[[int, int], None]:
         watch(Moment(done, of, 0, 0, 0.0, 0.0, speed, left, None, preparing="encoding patches"))
 
     return tell
-
-
-def _labels(examples: Sequence[Example], classes: list[str]) -> NDArray[np.int64]:
-    return np.array([classes.index(example.label) for example in examples if example.label is not None])
