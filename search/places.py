@@ -15,16 +15,11 @@ def place_of(reader: LibraryReader, folder: Path) -> Path:
     Scans know a folder by its own path where that is below a root, and by a link to it where it is not.
     Gives the name back when there are none either way, and for a file: links to files go by their own names.
     """
-    if has_images(reader, folder):
+    if reader.has_images(folder):
         return folder
     real_names = [name for name in _real_names(reader, folder) if name.is_dir()]
     others = chain(real_names, _names_in_roots(reader, real_names), _linked_names(reader, real_names))
-    return next((name for name in others if name != absolute(folder) and has_images(reader, name)), folder)
-
-
-def has_images(reader: LibraryReader, folder: Path) -> bool:
-    """Tell whether the library has a picture at or below a folder, as the catalog names it."""
-    return reader.has_images(folder)
+    return next((name for name in others if name != absolute(folder) and reader.has_images(name)), folder)
 
 
 def _real_names(reader: LibraryReader, folder: Path) -> list[Path]:

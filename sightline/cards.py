@@ -10,8 +10,8 @@ from PIL import Image
 from indexer.store.records import StoredImage
 from search.duplicates.records import Level, Member
 
+from .amounts import file_size
 from .markup import MISSING, data_uri, link, meter, shown, table
-from .names import file_size
 
 # Up to so many thumbnails, so long a side in pixels: photos make pages of 17, 34 and 41 MB, 51 at most.
 SIDES = ((300, 480), (1000, 360), (2500, 240))

@@ -12,6 +12,7 @@ from indexer.store.records import StoredImage
 from search.duplicates.finder import DuplicateReport, Question
 from search.duplicates.records import Group, Level, Member
 
+from .amounts import file_size, plural
 from .cards import (
     LEGEND,
     WORDS,
@@ -25,7 +26,6 @@ from .cards import (
     totals,
 )
 from .markup import filled, link, shown, table, unfolding
-from .names import file_size, plural
 from .thumbnails import thumbnails
 
 PICTURED_GROUPS = 200  # with images; the others are listed

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from trainer.bootstrap import COVERED, RESAMPLES, Estimate
 from trainer.comparison import Comparison, Figure
 
-from .names import plural, printable
+from .amounts import plural
+from .names import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

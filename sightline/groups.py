@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .names import file_size, plural, printable
+from .amounts import file_size, plural
+from .names import printable
 
 if TYPE_CHECKING:
     from indexer.store.records import StoredImage

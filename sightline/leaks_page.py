@@ -9,9 +9,9 @@ from PIL import Image
 from search.duplicates.leaks import Leak, LeakReport
 from search.duplicates.records import Level, Member
 
+from .amounts import plural
 from .cards import LEGEND, WORDS, base_card, compared_card, long_side, note_of_rest, rest, tag, totals
 from .markup import filled, link, shown, table
-from .names import plural
 from .thumbnails import thumbnails
 
 PICTURED_PAIRS = 200  # the others are listed

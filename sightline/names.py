@@ -22,18 +22,3 @@ def _is_shown(letter: str) -> bool:
 def short(path: Path, here: Path) -> str:
     """Give the shorter of a path as it is and as seen from the current folder."""
     return min(str(path), os.path.relpath(path, here), key=len)
-
-
-def file_size(size: int) -> str:
-    """Write bytes as people read them: 812 B, 1.4 MB."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
-
-
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun: 1 image, 1,200 images."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -10,7 +10,8 @@ from PIL import Image
 
 from search.regions import NONE, PRESENT_MIN, RegionBox, Regions
 
-from .names import plural, printable
+from .amounts import plural
+from .names import printable
 
 DECODED_SIDE = 1024  # pixels; a photo whose shorter side is over four times this comes reduced
 

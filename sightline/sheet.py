@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from search.rank import RELEVANCE_MIN
 from search.results import Hit, SearchAnswer
 
-from .names import plural, printable
+from .amounts import plural
+from .names import printable
 from .thumbnails import thumbnails
 from .writing import write_picture
 

@@ -1,15 +1,18 @@
-"""Showing: tables, lines and JSON on stdout; remarks on stderr. Only here and in cli/ is anything printed."""
+"""Showing: tables, lines and JSON on stdout; remarks on stderr.
+
+Only here, in progress.py, train_report.py and cli/ is anything printed.
+"""
 
 import json
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .names import file_size, plural, printable, short
+from .amounts import duration, file_size, plural
+from .names import printable, short
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,12 +20,9 @@ if TYPE_CHECKING:
 
     from indexer.encoders.models import ModelEntry
     from indexer.patch_filling import PatchesFilled
-    from indexer.pipeline import Progress
     from indexer.records import IndexSummary
     from indexer.store.excludes import Exclude
     from indexer.store.records import LibraryStatus, StoredEncoder
-    from search.duplicates.finder import DuplicateReport, Question
-    from search.duplicates.leaks import LeakReport
     from search.results import Hit, SearchAnswer
 
 
@@ -184,33 +184,8 @@ def remarks(answer: "SearchAnswer", notes: Iterable[str] = ()) -> None:
         )
 
 
-def write_page(answer: "SearchAnswer", file: Path, *, highlight_in: Path | None = None) -> None:
-    """Write the answer of a library as a page; highlight_in: that library, to show where images match."""
-    from .page import page
-
-    draw = None
-    if highlight_in:
-        from .overlay import drawing_for
-
-        draw = drawing_for(answer, highlight_in, notify=remark)
-    _write_html(page(answer, highlight=draw), file)
-
-
-def write_duplicates_page(report: "DuplicateReport", question: "Question", library: Path, file: Path) -> None:
-    """Write the groups of duplicates as a page."""
-    from .duplicates_page import duplicates_page
-
-    _write_html(duplicates_page(report, question, library), file)
-
-
-def write_leaks_page(report: "LeakReport", train: Path, test: Path, skipped: int, file: Path) -> None:
-    """Write leaks as a page."""
-    from .leaks_page import leaks_page
-
-    _write_html(leaks_page(report, train, test, skipped=skipped), file)
-
-
-def _write_html(html: str, file: Path) -> None:
+def write_html(html: str, file: Path) -> None:
+    """Write a page."""
     from .writing import write_whole
 
     with told_written(file):
@@ -233,92 +208,6 @@ def told_written(file: Path) -> Iterator[None]:
     remark(f"{verb} {file} ({file_size(file.stat().st_size)})")
 
 
-@contextmanager
-def progress_bar() -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
-    """Show a live bar on stderr; give what feeds it, and what prints a notice above it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.fields[done]}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[pace]}"),
-        TextColumn("{task.fields[left]}", style="dim"),
-    )
-    with Bar(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("index", total=None, done="getting ready", pace="", left="")
-        pace = _Pace()
-
-        def on_progress(progress: "Progress") -> None:
-            words: dict[str, Any] = pace.fields(progress)
-            bar.update(task, total=progress.total, completed=progress.done, **words)
-
-        yield on_progress, lambda text: console.print(printable(text), markup=False, highlight=False)
-
-
-@contextmanager
-def task_bar() -> "Iterator[Callable[[str, int, int], None]]":
-    """Show a live bar on stderr; give what feeds it: what is done, how much of it, of how much."""
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("getting ready", total=None)
-
-        def update(what: str, done: int, total: int) -> None:
-            if what != bar.tasks[0].description:
-                bar.reset(task)  # the pace of what was done before tells nothing about this
-            bar.update(task, description=what, completed=done, total=total or None)
-
-        yield update
-
-
-class _Pace:
-    """Turns progress into words; the pace is that of the last seconds, so it follows a slow disk."""
-
-    SECONDS = 15.0
-
-    def __init__(self) -> None:
-        self._past: deque[tuple[float, int, int]] = deque()  # seconds, done, indexed
-
-    def fields(self, progress: "Progress") -> dict[str, str]:
-        self._past.append((progress.seconds, progress.done, progress.indexed))
-        while len(self._past) > 2 and progress.seconds - self._past[0][0] > self.SECONDS:
-            self._past.popleft()
-        seconds, done, indexed = self._past[0]  # the first of all is no pace: the model was loading
-        span = progress.seconds - seconds
-        of = f" of {progress.total:,}" if progress.total is not None else ""
-        skipped = f", {progress.skipped:,} skipped" if progress.skipped else ""
-        return {
-            "done": f"{progress.done:,}{of}{skipped}",
-            "pace": f"{(progress.indexed - indexed) / span:.0f} images/s" if span > 0 else "",
-            "left": _time_left(progress, (progress.done - done) / span if span > 0 else 0.0),
-        }
-
-
-def _time_left(progress: "Progress", files_per_second: float) -> str:
-    if progress.total is None or files_per_second <= 0:
-        return ""
-    if progress.done >= progress.total:
-        return "finishing"
-    return f"{_duration((progress.total - progress.done) / files_per_second)} left"
-
-
-def _duration(seconds: float) -> str:
-    """Write seconds as people say them: 9.1 s, 42 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def summary(done: "IndexSummary", library: Path, *, excluding: bool = False) -> None:
     """Say on stderr what an indexing run did; excluding: it was told what to leave out."""
     gone = "taken out of the library (files untouched)" if excluding else "removed"
@@ -328,7 +217,7 @@ def summary(done: "IndexSummary", library: Path, *, excluding: bool = False) -> 
     counts += [f"{done.removed:,} {gone}"] if done.removed else []
     counts += [f"{done.skipped:,} skipped"] if done.skipped else []
     pace = f" ({done.indexed / done.seconds:.0f} images/s)" if done.indexed and done.seconds else ""
-    remark(f"{', '.join(counts)} in {_duration(done.seconds)}{pace}; library: {printable(library)}")
+    remark(f"{', '.join(counts)} in {duration(done.seconds)}{pace}; library: {printable(library)}")
     for reason, files in done.skipped_reasons:
         _to_stderr(f"  skipped {files:,}: {reason}")
     for folder in done.unreadable:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .names import plural, printable
+from .amounts import duration, plural
+from .names import printable
 
 if TYPE_CHECKING:
     from trainer.checking import Checked
@@ -53,7 +54,7 @@ def progress() -> "Iterator[Callable[[Moment], None]]":
 
         def watch(moment: "Moment") -> None:
             nonlocal told
-            left = f"{_duration(moment.seconds_left)} left"
+            left = f"{duration(moment.seconds_left)} left"
             bar.update(task, description=_now(moment), completed=moment.step, total=moment.steps, left=left)
             if moment.score is not None and moment.step * moment.epochs >= moment.epoch * moment.steps > told:
                 told = moment.epoch * moment.steps
@@ -77,12 +78,6 @@ def _epoch(moment: "Moment") -> str:
 def _recalls(score: "Score") -> str:
     recalls = f"{score.recall_1:.3f} / {score.recall_5:.3f} / {score.recall_10:.3f}"
     return f"recall@1/5/10 {recalls} on {plural(score.images, 'held-out image')}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def lines(summary: "Summary") -> Iterator[str]:

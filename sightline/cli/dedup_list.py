@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .finding import check_any, fill_in, find, not_compared, progress, question_options, to_question
+from ..progress import task
+from .finding import Asked, check_any, fill_in, find, not_compared, question_options
 from .options import library_option, library_path
 
 if TYPE_CHECKING:
@@ -39,15 +40,15 @@ Exit codes: 0 also when nothing is to be dropped.
 )
 @click.option("-0", "--null", is_flag=True, help="End each path by a zero byte.")
 @library_option
-def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Path | None) -> None:
+def command(asked: Asked, drop: bool, as_groups: bool, null: bool, library: Path | None) -> None:
     """List what to keep of a collection, one file of each group of copies."""
     if drop and as_groups:
         raise click.UsageError("--groups lists all files, so there is nothing for --drop to choose")
-    if as_groups and (question["protect"] or question["reference"]):
+    if as_groups and (asked.protect or asked.reference):
         raise click.UsageError("--groups gives nothing up; leave --protect and --reference out")
     place = library_path(library)
     if as_groups:
-        _list_groups(question, place, b"\0" if null else b"\n")
+        _list_groups(asked, place, b"\0" if null else b"\n")
         return
 
     from indexer.store.library import open_library
@@ -55,7 +56,7 @@ def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Pat
 
     from .. import groups, show
 
-    report = find(question, place)
+    report = find(asked, place)
     if report.not_kept:
         show.remark(report.not_kept)
     dropped = {member.image.path for group in report.groups for member in group.members}
@@ -64,7 +65,7 @@ def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Pat
         listed = sorted(dropped)
     else:
         with open_library(place) as reader:
-            images = all_images(reader, question["folder"])
+            images = all_images(reader, asked.folder)
         listed, left_out = _to_keep(images, dropped)
     show.paths(listed, end=b"\0" if null else b"\n")
     if left_out:
@@ -72,19 +73,19 @@ def command(question: Any, drop: bool, as_groups: bool, null: bool, library: Pat
     show.remark(groups.summary(report))
 
 
-def _list_groups(question: Any, place: Path, end: bytes) -> None:
+def _list_groups(asked: Asked, place: Path, end: bytes) -> None:
     from indexer.store.library import open_library
     from search.duplicates.together import stay_together
 
     from .. import show
-    from ..names import plural
+    from ..amounts import plural
 
-    with progress() as update:
+    with task() as update:
         fill_in(place, update)
         with open_library(place) as reader:
-            found = stay_together(reader, to_question(question), progress=update)
+            found = stay_together(reader, asked.question(), progress=update)
             notes = reader.warnings
-    check_any(len(found.groups), question["folder"])
+    check_any(len(found.groups), asked.folder)
     for line in (*notes, *not_compared(found.unreadable)):
         show.remark(line)
     groups = sorted(paths for files in found.groups if (paths := sorted(_there(files))))
@@ -95,7 +96,7 @@ def _list_groups(question: Any, place: Path, end: bytes) -> None:
 
 def _to_keep(images: "Mapping[int, Sequence[StoredImage]]", dropped: Set[Path]) -> tuple[list[Path], str]:
     """Give what to keep, sorted, and in words what was left out besides the duplicates."""
-    from ..names import plural
+    from ..amounts import plural
 
     there = {content: list(_there(copies)) for content, copies in images.items()}
     gone = sum(map(len, images.values())) - sum(map(len, there.values()))

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .finding import FOUND, find, progress, question_options, to_question
+from ..progress import task
+from .finding import FOUND, Asked, find, question_options
 from .options import AnyPath, html_option, library_option, library_path
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ Exit codes: 0 none found, hard links alone, or --apply did all
 @html_option
 @library_option
 def command(
-    question: Any,
+    asked: Asked,
     action: str | None,
     destination: Path | None,
     yes: bool,
@@ -77,16 +78,18 @@ def command(
         raise click.UsageError("--apply move needs --to FOLDER, and nothing else has a use for it")
     if yes and action != "delete":
         raise click.UsageError("--yes answers what --apply delete asks, and nothing else has a use for it")
-    _check_deleting(action, yes, level=question["level"])
+    _check_deleting(action, yes, level=asked.level)
     place = library_path(library)
 
     from .. import groups, show
 
-    report = find(question, place)
+    report = find(asked, place)
     if report.not_kept:
         show.remark(report.not_kept)
     if html:  # before the lines, since `| head` ends the command with the pipe
-        show.write_duplicates_page(report, to_question(question), place, html)
+        from ..duplicates_page import duplicates_page
+
+        show.write_html(duplicates_page(report, asked.question(), place), html)
     if as_json:
         show.json_lines(groups.group_dict(group) for group in report.groups)
     elif as_csv:
@@ -118,7 +121,7 @@ def _check_deleting(action: str | None, yes: bool, *, level: str) -> None:
 def _may_act(action: str, yes: bool, report: "DuplicateReport") -> bool:
     """Ask twice, once it is known what would go: deleting is the one action that cannot be undone."""
     from .. import show
-    from ..names import file_size, plural
+    from ..amounts import file_size, plural
 
     if action != "delete" or yes:
         return True
@@ -143,7 +146,7 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
     from search.duplicates.removals import plan_removals
 
     from .. import show
-    from ..names import plural
+    from ..amounts import plural
 
     removals, other_bytes = plan_removals(report.groups, Action(action))
     if other_bytes:
@@ -154,7 +157,7 @@ def _act(report: "DuplicateReport", action: str, destination: Path | None, place
     outcomes = apply(removals, Action(action), library=place, destination=destination, links=_links_in(place))
     done = _Done(Action(action))
     try:
-        with progress() as update:
+        with task() as update:
             for outcome in outcomes:
                 done.take(outcome)
                 update(action, done.files, len(removals))
@@ -220,7 +223,7 @@ class _Done:
     def _count(self) -> str:
         from indexer.actions.records import Result
 
-        from ..names import file_size, plural
+        from ..amounts import file_size, plural
 
         return f"{plural(self._counts[Result.DONE], 'file')} ({file_size(self._freed)})"
 

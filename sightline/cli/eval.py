@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .finding import progress
+from ..progress import task
 from .options import AnyPath, device_option, html_option
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from indexer.encoders.base import Encoder
     from indexer.encoders.dense import PatchEncoder
-    from trainer.comparison import Comparison
+    from trainer.comparison import Choices, Comparison
     from trainer.examples import Example
 
 PIPE_COLUMNS = 160
@@ -108,6 +108,7 @@ def command(
     html: Path | None,
 ) -> None:
     """Measure models on pairs of images and texts, side by side."""
+    models = models or ("builtin",)
     if regions:
         _refuse_beside_regions(
             {
@@ -123,15 +124,14 @@ def command(
                 "--seed": seed,
             }
         )
-        _measure_regions(pairs, models or ("builtin",), device, as_json)
+        _measure_regions(pairs, models, device, as_json)
         return
-    from trainer.comparison import Choices, compare
+    from trainer.comparison import Choices
     from trainer.templates import read_class_names
 
-    from .. import eval_table, show
+    from .. import show
 
-    names = models or ("builtin",)
-    _check_models(names)
+    _check_models(models)
     sentences = _templates(templates, alone=only_templates)
     notes: list[str] = []
     examples = _read(pairs, image_column, caption_column, notes)
@@ -144,16 +144,32 @@ def command(
     )
     for note in notes:
         show.remark(note)
-    with progress() as update:
-        encoders = _load(names, device)
+    comparison = _compared(examples, models, choices, device, parts=parts)
+    _tell(comparison, seed=seed, as_json=as_json, html=html, pairs=pairs)
+
+
+def _compared(
+    examples: "Sequence[Example]", models: Sequence[str], choices: "Choices", device: str, *, parts: bool
+) -> "Comparison":
+    from trainer.comparison import compare
+
+    with task() as update:
+        encoders = _load(models, device)
         patches = _load_patches([each.card.name for each in encoders], device) if parts else ()
-        comparison = compare(examples, encoders, choices, update, parts=patches)
+        return compare(examples, encoders, choices, update, parts=patches)
+
+
+def _tell(comparison: "Comparison", *, seed: int, as_json: bool, html: Path | None, pairs: Path) -> None:
+    from .. import eval_table, show
+
     if as_json:
         show.json_lines([eval_table.as_dict(comparison, seed=seed)])
     else:
-        _print(comparison)
+        _show(eval_table.table(comparison))
     if html:
-        _write_page(comparison, pairs, html)
+        from ..eval_page import eval_page
+
+        show.write_html(eval_page(comparison, pairs), html)
     for line in (*eval_table.explanation(comparison), *eval_table.warnings(comparison)):
         show.remark(line)
 
@@ -177,7 +193,7 @@ def _measure_regions(folder: Path, models: Sequence[str], device: str, as_json: 
     from .. import regions_table, show
 
     photos = read_region_set(folder)
-    with progress() as update:
+    with task() as update:
         highlighters = (load_highlighter(name, device=device, notify=show.remark) for name in models)
         found = [measure_regions(each, photos, partial(update, each.model)) for each in highlighters]
     if as_json:
@@ -246,23 +262,8 @@ def _load_patches(names: Sequence[str], device: str) -> "list[PatchEncoder]":
     return [load_patch_encoder(name, device=device, notify=show.remark) for name in names]
 
 
-def _print(comparison: "Comparison") -> None:
-    from ..eval_table import table
-
-    _show(table(comparison))
-
-
 def _show(table: "Table") -> None:
     from rich.console import Console
 
     # A pipe has no width of its own, and a row broken in two is hard to read by a program or in a log.
     Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
-
-
-def _write_page(comparison: "Comparison", pairs: Path, file: Path) -> None:
-    from .. import show
-    from ..eval_page import eval_page
-    from ..writing import write_whole
-
-    with show.told_written(file):
-        write_whole(file, eval_page(comparison, pairs))

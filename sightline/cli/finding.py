@@ -1,16 +1,16 @@
-"""What the commands that find duplicates share: their options, and the finding with its progress."""
+"""What the commands that find duplicates share: their options, and the finding."""
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..progress import task
 from .options import AnyPath, Command
 
 if TYPE_CHECKING:
@@ -54,50 +54,61 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the options say, as it was typed."""
+
+    level: str
+    keep: str
+    protect: tuple[Path, ...]
+    folder: Path | None
+    reference: Path | None
+    transforms: bool
+
+    def question(self) -> "Question":
+        """Give it as the search for duplicates takes it."""
+        from search.duplicates.finder import Question
+        from search.duplicates.keeping import Keep
+        from search.duplicates.records import Level
+
+        return Question(
+            level=Level(self.level),
+            keep=Keep(self.keep),
+            protected=tuple(Path.cwd() / path for path in self.protect),
+            turned=self.transforms,
+            folder=self.folder,
+            reference=_absolute(self.reference),
+        )
+
+
 def question_options(command: Command) -> Command:
-    """Add the options that say what counts as a duplicate; the command is given them as `question`."""
+    """Add the options that say what counts as a duplicate; the command is given them as `asked`."""
 
     @wraps(command)
-    def with_question(
-        *arguments: Any,
-        level: str,
-        keep: str,
-        protect: tuple[Path, ...],
-        folder: Path | None,
-        reference: Path | None,
-        transforms: bool,
-        **others: Any,
-    ) -> Any:
-        question = {
-            "level": level,
-            "keep": keep,
-            "protect": protect,
-            "folder": folder,
-            "reference": reference,
-            "transforms": transforms,
-        }
-        return command(*arguments, question=question, **others)
+    def with_question(*arguments: Any, **others: Any) -> Any:
+        own = {field.name: others.pop(field.name) for field in fields(Asked)}
+        return command(*arguments, asked=Asked(**own), **others)
 
     for option in reversed(_OPTIONS):
         with_question = option(with_question)
     return with_question  # type: ignore[return-value]
 
 
-def find(question: dict[str, Any], place: Path) -> "DuplicateReport":
+def find(asked: Asked, place: Path) -> "DuplicateReport":
     """Find a library's duplicates; tell of files that could not be compared."""
     from indexer.store.library import open_library
     from search.duplicates.finder import find_duplicates
 
     from .. import show
 
-    asked = to_question(question)
-    with progress() as update:
+    question = asked.question()
+    with task() as update:
         fill_in(place, update)
         with open_library(place) as reader:
-            for option in ("protect", "reference"):
-                _check_in_library(reader, option, question[option])
-            check_folder(reader, question["folder"])
-            report = find_duplicates(reader, asked, progress=update)
+            _check_in_library(reader, "protect", asked.protect)
+            _check_in_library(reader, "reference", asked.reference)
+            check_folder(reader, asked.folder)
+            report = find_duplicates(reader, question, progress=update)
             notes = reader.warnings
     for line in (*notes, *not_compared(report.unreadable)):
         show.remark(line)
@@ -114,22 +125,6 @@ def not_compared(unreadable: "Sequence[tuple[Path, str]]") -> "Iterator[str]":
             yield from (f"{path}: not compared: {reason}" for path in some)
         else:
             yield f"{len(some):,} files not compared, {some[0]} among them: {reason}"
-
-
-def to_question(question: dict[str, Any]) -> "Question":
-    """Give what the options ask for."""
-    from search.duplicates.finder import Question
-    from search.duplicates.keeping import Keep
-    from search.duplicates.records import Level
-
-    return Question(
-        level=Level(question["level"]),
-        keep=Keep(question["keep"]),
-        protected=tuple(Path.cwd() / path for path in question["protect"]),
-        turned=question["transforms"],
-        folder=question["folder"],
-        reference=_absolute(question["reference"]),
-    )
 
 
 def _absolute(folder: Path | None) -> Path | None:
@@ -162,9 +157,9 @@ def _holds_images(reader: "LibraryReader", folder: Path) -> bool:
     """Tell whether a picture lies below a folder: as the catalog names it, or as the file system does."""
     from search.duplicates.finder import all_images
     from search.duplicates.keeping import is_protected
-    from search.places import has_images, place_of
+    from search.places import place_of
 
-    if has_images(reader, place_of(reader, folder)):
+    if reader.has_images(place_of(reader, folder)):
         return True
     copies = all_images(reader).values()  # slower, and seldom needed
     return any(is_protected(image.path, (folder,)) for images in copies for image in images)
@@ -172,10 +167,10 @@ def _holds_images(reader: "LibraryReader", folder: Path) -> bool:
 
 def check_folder(reader: "LibraryReader", folder: Path | None) -> None:
     """Refuse a folder that is misspelt, or that nothing was taken in from; a reference does not count."""
-    from search.places import has_images, place_of
+    from search.places import place_of
 
     if folder is not None:
-        check_any(has_images(reader, place_of(reader, folder)), folder)
+        check_any(reader.has_images(place_of(reader, folder)), folder)
 
 
 def check_any(files: int, folder: Path | None) -> None:
@@ -200,15 +195,3 @@ def fill_in(place: Path, update: "Progress") -> None:
     else:
         if missing:
             show.remark(f"{missing:,} pictures could not be read: crops and frames of them may be missed")
-
-
-@contextmanager
-def progress() -> "Iterator[Progress]":
-    """Show a bar on a terminal, and nothing elsewhere; give what feeds it."""
-    from .. import show
-
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    with show.task_bar() as update:
-        yield update

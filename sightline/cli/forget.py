@@ -58,7 +58,7 @@ def command(paths: tuple[Path, ...], removed: bool, library: Path | None) -> Non
 
 def _forget_removed(writer: "LibraryWriter") -> None:
     from .. import show
-    from ..names import plural
+    from ..amounts import plural
 
     show.remark(f"{plural(writer.forget_removed(), 'image')} without a file forgotten")
 
@@ -71,7 +71,7 @@ def _forget(writer: "LibraryWriter", path: Path) -> Path | None:
     from search.places import place_of
 
     from .. import show
-    from ..names import plural
+    from ..amounts import plural
     from ..places import normal
 
     roots = writer.roots()
@@ -121,7 +121,7 @@ def _leaving_out(writer: "LibraryWriter", places: Sequence[Path]) -> list[str]:
 
 def _still_kept(writer: "LibraryWriter") -> str:
     """Name the remedy to someone who looks for a picture whose file went before."""
-    from ..names import plural
+    from ..amounts import plural
 
     kept = writer.status().kept
     if not kept:

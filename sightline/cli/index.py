@@ -4,18 +4,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..progress import indexing, task
 from .options import LIBRARY, AnyPath, FiniteRange, device_option
 
 if TYPE_CHECKING:
     from indexer.patch_filling import PatchesFilled
-    from indexer.pipeline import Progress
 
 EPILOG = """\b
 Examples:
@@ -118,7 +118,6 @@ def command(
 
     from indexer.pipeline import IndexSettings, index_folders, summary_as_dict
 
-    live = sys.stderr.isatty() and not quiet
     settings = IndexSettings(
         model=model,
         device=device,
@@ -129,15 +128,15 @@ def command(
         include_hidden=include_hidden,
         max_megapixels=max_megapixels,
         retry_skipped=retry_skipped,
-        count_first=live,
+        count_first=sys.stderr.isatty() and not quiet,
     )
-    with _stopping() as stop, _progress(live, quiet) as (on_progress, on_notice):
+    with _stopping() as stop, indexing(quiet=quiet) as (on_progress, on_notice):
         summary = index_folders(
             place, folders or None, settings, on_progress=on_progress, on_notice=on_notice, stop=stop
         )
     if not quiet:
         show.summary(summary, place, excluding=bool(exclude))
-    filled = None if summary.interrupted else _fill_regions(place, regions, device, live, quiet)
+    filled = None if summary.interrupted else _fill_regions(place, regions, device, quiet)
     if as_json:
         more = {"regions": filled.stored} if filled else {}
         show.json_lines([{**summary_as_dict(summary), **more, "library": str(place)}])
@@ -149,16 +148,11 @@ def command(
         raise KeyboardInterrupt
 
 
-def _fill_regions(
-    place: Path, wanted: bool | None, device: str, live: bool, quiet: bool
-) -> "PatchesFilled | None":
-    from contextlib import nullcontext
-
+def _fill_regions(place: Path, wanted: bool | None, device: str, quiet: bool) -> "PatchesFilled | None":
     from .. import show
     from ..regions_indexing import fill_regions
 
-    bar = show.task_bar() if live else nullcontext(lambda *_: None)
-    with _stopping() as stop, bar as update:
+    with _stopping() as stop, task(quiet=quiet) as update:
         return fill_regions(
             place,
             wanted,
@@ -188,20 +182,6 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(
-    live: bool, quiet: bool
-) -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
-    """Give what shows progress and notices: a bar on a terminal, plain notices elsewhere, or nothing."""
-    from .. import show
-
-    if live:
-        with show.progress_bar() as callbacks:
-            yield callbacks
-    else:
-        yield (lambda progress: None), ((lambda text: None) if quiet else show.remark)
 
 
 def _list_skipped(place: Path) -> None:

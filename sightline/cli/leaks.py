@@ -3,18 +3,17 @@
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .finding import FOUND, fill_in, not_compared, progress
+from ..progress import indexing, task
+from .finding import FOUND, fill_in, not_compared
 from .options import AnyPath, html_option
 
 if TYPE_CHECKING:
-    from indexer.pipeline import Progress
     from search.duplicates.leaks import LeakReport, Split
     from search.duplicates.sides import Side
 
@@ -67,7 +66,10 @@ def command(train: Path, test: Path, no_transforms: bool, as_json: bool, html: P
         show.raw("".join(f"{line}\n" for line in groups.leak_lines(report)))
     if html:
         skipped = report.train_skipped + report.test_skipped
-        show.write_leaks_page(report, sides[0].place, sides[1].place, skipped, html)
+        from ..leaks_page import leaks_page
+
+        page = leaks_page(report, sides[0].place, sides[1].place, skipped=skipped)
+        show.write_html(page, html)
     show.remark(groups.leaks_summary(report))
     sys.exit(FOUND if report.leaks else UNSURE if report.unreadable else 0)
 
@@ -80,7 +82,7 @@ def _compare(sides: "tuple[Side, Side]", *, turned: bool) -> "LeakReport":
     from .. import show
 
     place = _index(sides)
-    with progress() as update:
+    with task() as update:
         fill_in(place, update)
         with open_library(place) as reader, reader.snapshot():
             split = read_split(reader, *sides)
@@ -94,7 +96,7 @@ def _compare(sides: "tuple[Side, Side]", *, turned: bool) -> "LeakReport":
 
 def _not_compared(split: "Split") -> Iterator[str]:
     """Tell of files that stand aside: a line for each side, with the first few by name."""
-    from ..names import plural
+    from ..amounts import plural
 
     for side, skipped in ((split.train, split.train_skipped), (split.test, split.test_skipped)):
         if skipped:
@@ -122,23 +124,11 @@ def _index(sides: "tuple[Side, Side]") -> Path:
         wanted=lambda path: any(side.holds(path) for side in sides),
     )
     folders = tuple(dict.fromkeys(folder for side in sides for folder in side.folders))
-    with _index_bar() as (on_progress, on_notice):
+    with indexing() as (on_progress, on_notice):
         summary = index_folders(place, folders, settings, on_progress=on_progress, on_notice=on_notice)
     for folder in summary.unreadable:
         show.remark(f"{folder.path}: not listed: {folder.reason}")
     return place
-
-
-@contextmanager
-def _index_bar() -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
-    """Give what shows progress and notices: a bar on a terminal, and plain notices elsewhere."""
-    from .. import show
-
-    if sys.stderr.isatty():
-        with show.progress_bar() as callbacks:
-            yield callbacks
-    else:
-        yield (lambda _: None), show.remark
 
 
 def _library_of(*folders: Path) -> Path:
@@ -146,6 +136,6 @@ def _library_of(*folders: Path) -> Path:
     from indexer.encoders.cache import cache_folder
 
     name = hashlib.sha256(b"\0".join(os.fsencode(folder) for folder in folders)).hexdigest()[:16]
-    place: Any = cache_folder() / "leaks" / name
+    place = cache_folder() / "leaks" / name
     place.mkdir(parents=True, exist_ok=True)
-    return Path(place)
+    return place

@@ -36,7 +36,7 @@ def command(files: tuple[Path, ...], again: bool, library: Path | None) -> None:
     from indexer.store.library import open_for_writing
 
     from .. import show
-    from ..names import plural
+    from ..amounts import plural
 
     hashes = [content_hash(file) for file in files]
     if len(set(hashes)) < 2:

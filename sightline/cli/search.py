@@ -141,7 +141,7 @@ def command(
         answer, notes = _find(place, parsed, query, wanted, model=model, **asked)
     # Before the lines, since `| head` ends the command with the pipe.
     if html:
-        show.write_page(answer, html, highlight_in=place if highlight else None)
+        show.write_html(_page(answer, highlight_in=place if highlight else None), html)
     if sheet:
         show.write_sheet(answer, sheet)
     if as_json:
@@ -151,6 +151,16 @@ def command(
     else:
         show.hits(answer, preview=preview)
     show.remarks(answer, notes)
+
+
+def _page(answer: "SearchAnswer", *, highlight_in: Path | None) -> str:
+    """Make the page; highlight_in: the library, to show where in each image the words match."""
+    from .. import show
+    from ..overlay import drawing_for
+    from ..search_page import search_page
+
+    draw = drawing_for(answer, highlight_in, notify=show.remark) if highlight_in else None
+    return search_page(answer, highlight=draw)
 
 
 def _find(

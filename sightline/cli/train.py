@@ -242,9 +242,9 @@ def _kept(source: "Source", run: "RunFolder") -> "Checked | None":
 def _check(source: "Source", is_cut: "Callable[[str], bool] | None") -> "Checked":
     from trainer.checking import check
 
-    from .finding import progress
+    from ..progress import task
 
-    with progress() as update:
+    with task() as update:
         return check(
             source.examples,
             validation=source.held_out,
@@ -261,13 +261,13 @@ def _general(pairs: Path, method: "Method") -> "tuple[Example, ...]":
     from trainer.tuning.settings import MEASURED_ON_GENERAL
 
     from .. import show
-    from .finding import progress
+    from ..progress import task
 
     if method not in MEASURED_ON_GENERAL:
         show.remark(f"--general is left out: with the method {method} nothing can be forgotten")
         return ()
     examples = _read(pairs, {})
-    with progress() as update:
+    with task() as update:
         kept, findings = leave_out_unreadable(examples, progress=update)
     for finding in findings:
         show.remark(f"{pairs}: {finding}")
@@ -298,7 +298,7 @@ def _seed(asked: int | None, model: str, method: "Method | None", run: "RunFolde
     from trainer.tuning.settings import Method
 
     if run:
-        return int(run.description()["settings"]["seed"])
+        return run.begun().seed
     own = asked_with_own(model, {"seed": asked}) if method is Method.SCRATCH else {}
     return int(own.get("seed") or asked or 0)
 
@@ -308,7 +308,7 @@ def _decided(asked: str, run: "RunFolder | None") -> "Method | None":
     from trainer.tuning.settings import Method
 
     if run:
-        begun = Method(run.description()["settings"]["method"])
+        begun = run.begun().method
         _check_went_on("method", begun, None if asked == "auto" else asked)
         return begun
     return None if asked == "auto" else Method(asked)
@@ -327,7 +327,7 @@ def _chosen(images: int, model: str) -> "Method":
 def _model(asked: str | None, method: str, run: "RunFolder | None") -> str:
     """Name what is begun from; a run that is gone on with has said so."""
     if run:
-        begun = str(run.description()["model"])
+        begun = run.begun().model
         if asked is not None and _canonical(asked, run) != _canonical(begun, run):
             _check_went_on("from", begun, asked)
         return begun
@@ -337,9 +337,8 @@ def _model(asked: str | None, method: str, run: "RunFolder | None") -> str:
 def _canonical(model: str, run: "RunFolder") -> str:
     """Give a name the form in which a run keeps it; runs of before kept it as it was typed."""
     from trainer.tuning.running import canonical_model
-    from trainer.tuning.settings import Method
 
-    return canonical_model(model, Method(run.description()["settings"]["method"]))
+    return canonical_model(model, run.begun().method)
 
 
 def _check_went_on(option: str, begun: str, asked: str | None) -> None:

@@ -69,7 +69,7 @@ def _list(library: Path) -> None:
 
 
 def _columns(run: "Run") -> tuple[str, ...]:
-    from ..names import file_size, plural
+    from ..amounts import file_size, plural
 
     files = plural(len(run.touched), "file")
     size = file_size(sum(entry.size for entry in run.touched))
@@ -163,7 +163,7 @@ def _line(outcome: "Outcome") -> str:
 
 def _sum_up(run: "Run", back: int, left: int, gone: int, size: int) -> None:
     from .. import show
-    from ..names import file_size, plural
+    from ..amounts import file_size, plural
 
     show.remark(f"{plural(back, 'file')} of the run {run.name} ({run.action}) put back, {file_size(size)}")
     if back:

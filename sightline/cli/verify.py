@@ -29,9 +29,9 @@ def command(ctx: click.Context, check: bool, deep: bool, library: Path | None) -
     from indexer.store.verify import verify, verify_and_repair
 
     from ..names import printable
-    from .finding import progress
+    from ..progress import task
 
-    with progress() as update:
+    with task() as update:
         checked = verify if check else verify_and_repair
         report = checked(place, deep=deep, progress=lambda done, of: update("looking at files", done, of))
     for line in report.lines():

@@ -4,7 +4,7 @@ import pytest
 
 from indexer.paths import identity_of
 from indexer.store.library import open_for_writing, open_library
-from search.places import has_images, place_of
+from search.places import place_of
 
 from ..indexer.store.making import make_card, make_file, make_library, scan
 
@@ -65,7 +65,7 @@ def test_a_folder_without_pictures_keeps_its_name(photos: Path) -> None:
     (photos / "empty").mkdir()
     (photos / "link").symlink_to("empty")
     with open_library(photos / ".sightline") as reader:
-        assert not has_images(reader, photos / "empty")
+        assert not reader.has_images(photos / "empty")
         assert place_of(reader, photos / "link") == photos / "link"
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ from search.query import make_query
 from search.regions import Regions, load_highlighter, parts_of
 from search.results import Hit
 from sightline.overlay import colour_of, drawing_for, heat, overlay, segmentation
-from sightline.page import page
 from sightline.regions_output import regions_dict, regions_lines, run_lengths
+from sightline.search_page import search_page
 from sightline.thumbnails import thumbnails
 from tests.indexer.encoders.test_models import put_in_hub_cache
 
@@ -287,14 +288,16 @@ def test_search_shows_on_its_page_where_each_hit_matches(run: Run, indexed: Path
 
 def test_a_page_of_several_texts_names_each_ones_colour(tmp_path: Path):
     answer = replace(make_answer(make_images(tmp_path)[:1]), query=make_query(["<b>dog", "tree"]))
-    html = page(answer, highlight=lambda hit, image: image)
+    html = search_page(answer, highlight=lambda hit, image: image)
     shown = re.findall(r'background: #(\w{6})"></i>([^/]+)</span>', html)
     assert [bytes.fromhex(colour) for colour, _ in shown] == [bytes(colour_of(0)), bytes(colour_of(1))]
     assert [text for _, text in shown] == ["&lt;b&gt;dog", "tree"]
 
 
 def test_a_page_of_one_text_tells_what_yellow_is_and_promises_nothing(tmp_path: Path):
-    html = page(make_answer(make_images(tmp_path)[:1], query="dog"), highlight=lambda hit, image: image)
+    html = search_page(
+        make_answer(make_images(tmp_path)[:1], query="dog"), highlight=lambda hit, image: image
+    )
     assert "yellow where it stands far above chance" in html
     assert "surely" not in html
 
@@ -306,7 +309,7 @@ def test_each_hits_picture_is_drawn_on(tmp_path: Path):
         drawn.append(image.size)
         return image
 
-    page(make_answer([*make_images(tmp_path)[:2], tmp_path / "gone.jpg"]), highlight=draw)
+    search_page(make_answer([*make_images(tmp_path)[:2], tmp_path / "gone.jpg"]), highlight=draw)
     assert len(drawn) == 2
 
 
@@ -462,6 +465,16 @@ def test_a_truncated_photo_is_told(run: Run, photo: Path, model: Path, tmp_path:
     done = run("highlight", tmp_path / "cut.jpg", "dog", "--model", model, "--json")
     assert done.returncode == 0
     assert b"is damaged: it is looked at as far as it can be decoded" in done.stderr
+
+
+def test_boxes_are_drawn_when_told(run: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    finding = SimpleNamespace(model="made up", find=lambda _image, _texts, size: regions([[[0.9, 0]]], size))
+    monkeypatch.setattr("search.regions.load_highlighter", lambda *_, **__: finding)
+    files = [tmp_path / f"{name}.png" for name in ("plain", "again", "boxed")]
+    for file, options in zip(files, ((), (), ("--boxes",)), strict=True):
+        assert run("highlight", photo, "dog", "--out", file, *options).returncode == 0
+    plain, again, boxed = (file.read_bytes() for file in files)
+    assert plain == again != boxed
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])

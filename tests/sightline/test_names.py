@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.names import file_size, plural, printable, short
+from sightline.names import printable, short
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,3 @@ def test_paths_are_told_the_shorter_way():
     assert short(here / "a" / "b.jpg", here) == str(Path("a/b.jpg"))
     assert short(here.parent / "b.jpg", here) == str(Path("../b.jpg"))
     assert short(Path("/mnt/b.jpg"), here) == str(Path("/mnt/b.jpg"))
-
-
-def test_sizes_and_counts_read_well():
-    assert [file_size(size) for size in (0, 999, 1000, 12_345, 3_400_000)] == [
-        "0 B", "999 B", "1.0 kB", "12 kB", "3.4 MB",
-    ]  # fmt: skip
-    assert [plural(1, "image"), plural(1200, "image")] == ["1 image", "1,200 images"]

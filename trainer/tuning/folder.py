@@ -12,6 +12,8 @@ from indexer.encoders.patch_head import HEAD_CARD_FILE, HEAD_FILE
 from indexer.errors import PairsInvalid
 from indexer.store.files import replacing
 
+from .settings import Method
+
 SETTINGS_FILE = "run.json"
 LOG_FILE = "log.jsonl"
 PAIRS_FILE = "pairs.jsonl"
@@ -31,6 +33,15 @@ WRITTEN = (
     *(CONFIG_FILE, *WEIGHTS_FILES, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE),
     *(HEAD_FILE, HEAD_CARD_FILE, PROBE_FILE, *PATCHES_FILES),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a run began with."""
+
+    model: str
+    method: Method
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,11 @@ class RunFolder:
         except (OSError, ValueError, AttributeError) as error:
             raise PairsInvalid(self.path, self._why_no_run()) from error
         return found
+
+    def begun(self) -> Begun:
+        """Read what the run began with; raises PairsInvalid as `description`."""
+        told = self.description()
+        return Begun(str(told["model"]), Method(told["settings"]["method"]), int(told["settings"]["seed"]))
 
     def _why_no_run(self) -> str:
         if any(map(self._has, WRITTEN)):

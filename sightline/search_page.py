@@ -8,8 +8,9 @@ from PIL import Image
 from search.rank import RELEVANCE_MIN
 from search.results import Hit, SearchAnswer
 
+from .amounts import file_size, plural
 from .markup import MISSING, data_uri, filled, meter, shown
-from .names import file_size, plural, printable
+from .names import printable
 from .thumbnails import thumbnails
 
 THUMBNAIL_SIDE = 640  # pixels: sharp in the grid, fair when enlarged, about 60 kB each
@@ -24,7 +25,7 @@ SEVERAL = "each text in its own colour where it fits best. Grey is none of these
 Draw = Callable[[Hit, Image.Image], Image.Image]
 
 
-def page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
+def search_page(answer: SearchAnswer, *, highlight: Draw | None = None) -> str:
     """Write the answer as HTML; highlight draws on each small image where it matches."""
     images: Iterator[Image.Image | None] = thumbnails([hit.path for hit in answer], THUMBNAIL_SIDE)
     if highlight is not None:
