@@ -18,7 +18,9 @@ from indexer.encoders import builtin
 
 from .conftest import paint
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PACKAGES = ("sightline", "trainer", "search", "indexer")
 MARKED = re.compile(r"<!-- run -->\s*\n```(python|console)\n(.*?)```", re.DOTALL)
 WEIGHTS = Path(builtin.__file__).parent / "open_clip_model.safetensors"
 
@@ -95,3 +97,18 @@ def command_folder(tmp_path: Path) -> Path:
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sightline "$@"\n')
     script.chmod(0o755)
     return folder
+
+
+def test_the_map_of_the_code_names_files_that_are_there():
+    told = re.findall(r"`([\w/.]+(?:\.py|\.md|/))`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    folders = [
+        ROOT,
+        *(ROOT / name for name in PACKAGES),
+        *(each for name in PACKAGES for each in _below(name)),
+    ]
+    assert len(told) > 40
+    assert [name for name in told if not any((folder / name).exists() for folder in folders)] == []
+
+
+def _below(package: str) -> list[Path]:
+    return [path for path in (ROOT / package).rglob("*") if path.is_dir()]
