@@ -60,7 +60,8 @@ def _unlink_or_take_back(source: Path, target: Path) -> None:
     try:
         remove(source)
     except OSError:
-        remove(target)
+        if os.path.lexists(source):  # else the target may be all there is: the answer was lost, not the deed
+            remove(target)
         raise
 
 

@@ -1,5 +1,7 @@
 """Actions on files: what each does, what it must not touch, and that undoing brings every byte back."""
 
+import errno
+import hashlib
 import json
 import os
 import random
@@ -10,10 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from indexer.actions.apply import apply
+from indexer.actions.apply import _act, apply
 from indexer.actions.journal import (
     Entry,
     Journal,
@@ -193,6 +196,11 @@ def change_keeping_size_and_time(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def change_facts(path: Path) -> None:
+    path.chmod(0o600)
+    os.utime(path, ns=(0, 0))
+
+
 def put_link(path: Path) -> None:
     path.rename(path.with_name("real.jpg"))
     path.symlink_to("real.jpg")
@@ -325,12 +333,48 @@ def test_what_is_changed_while_the_journal_is_written_is_left_alone(
     assert not (empty.root / "b.jpg").is_symlink()
 
 
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("name", ["a.jpg", "b.jpg"])
+def test_what_is_written_while_it_is_read_is_left_alone(
+    empty: Album, monkeypatch: pytest.MonkeyPatch, action: Action, name: str
+):
+    empty.group("a.jpg", "b.jpg")
+    digest = hashlib.file_digest
+
+    def digest_and_meet_another_program(file: BinaryIO, kind: str) -> object:
+        found = digest(file, kind)
+        if os.path.samestat(os.fstat(file.fileno()), (empty.root / name).stat()):
+            change(empty.root / name)
+        return found
+
+    monkeypatch.setattr(hashlib, "file_digest", digest_and_meet_another_program)
+    assert refusal(empty.apply(action)).endswith("being written by another program")
+    assert names(empty.root)[-2:] == ["a.jpg", "b.jpg"]
+    assert not (empty.root / "b.jpg").is_symlink()
+
+
 def test_a_file_is_not_renamed_over_one_that_just_came(tmp_path: Path):
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / "yours").write_bytes(b"yours")
     with pytest.raises(FileExistsError):
         rename(tmp_path / "mine", tmp_path / "yours")
     assert [see(tmp_path / name).content for name in ("mine", "yours")] == [b"mine", b"yours"]
+
+
+def test_a_renamed_file_stays_when_the_system_tells_of_a_failure_after_the_deed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "old").write_bytes(b"mine")
+    unlink = os.unlink
+
+    def unlink_and_fail(path: Path) -> None:
+        unlink(path)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "unlink", unlink_and_fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        rename(tmp_path / "old", tmp_path / "new")
+    assert see(tmp_path / "new").content == b"mine"
 
 
 def test_two_runs_at_once_are_refused(empty: Album):
@@ -366,10 +410,60 @@ def test_undoing_brings_back_every_byte_time_and_permission(album: Album, trash:
 @pytest.mark.parametrize("action", UNDOABLE)
 def test_undoing_twice_finds_nothing_left(album: Album, action: Action):
     album.apply(action)
-    album.undo()
+    run = album.run()
+    list(undo(run))
     assert newest_to_undo(album.library) is None
-    assert list(undo(runs(album.library)[0])) == []
+    change_facts(album.root / "copies/a.jpg")
+    after = album.seen()
+    assert list(undo(run)) == []  # by what was known of it before the first time
+    assert album.seen() == after
     assert runs(album.library)[0].state == "undone"
+
+
+@pytest.mark.parametrize("action", UNDOABLE)
+def test_what_went_although_the_system_told_of_a_failure_comes_back(
+    album: Album, monkeypatch: pytest.MonkeyPatch, action: Action
+):
+    def act_and_fail(*arguments) -> None:
+        _act(*arguments)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = album.seen()
+    monkeypatch.setattr("indexer.actions.apply._act", act_and_fail)
+    assert set(results(album.apply(action))) == {Result.REFUSED}
+    assert album.seen() != before
+    assert set(results(album.undo())) == {Result.DONE}
+    assert album.seen() == before
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_file_that_a_killed_run_did_not_come_to_touch_is_there_already(
+    empty: Album, monkeypatch: pytest.MonkeyPatch, action: Action
+):
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    empty.group("a.jpg", "b.jpg")
+    monkeypatch.setattr("indexer.actions.apply._act", die)
+    with pytest.raises(KeyboardInterrupt):
+        empty.apply(action)
+    change_facts(empty.root / "b.jpg")
+    after = empty.seen()
+    assert results(empty.undo()) == [Result.ALREADY]
+    assert empty.seen() == after
+
+
+@pytest.mark.parametrize("action", [Action.TRASH, Action.MOVE])
+def test_a_time_and_permissions_that_were_changed_where_a_file_went_are_put_back(
+    empty: Album, action: Action
+):
+    empty.group("a.jpg", "b.jpg")
+    before = empty.seen()
+    place = only(empty.apply(action)).place
+    assert place is not None
+    change_facts(place)
+    assert only(empty.undo()).result is Result.DONE
+    assert empty.seen() == before
 
 
 def test_the_last_run_is_undone_first(empty: Album):
@@ -606,6 +700,31 @@ def test_a_run_that_is_not_there_is_told(empty: Album, name: str):
         find_run(empty.library, name)
 
 
+@pytest.mark.parametrize("action", Action)
+def test_what_is_about_to_be_done_is_on_the_disk_before_a_file_is_touched(
+    album: Album, monkeypatch: pytest.MonkeyPatch, action: Action
+):
+    fsync, folder = os.fsync, actions_folder(album.library)
+    on_disk: dict[Path, bytes] = {}
+
+    def fsync_and_note(descriptor: int) -> None:
+        fsync(descriptor)
+        for path in (folder, *folder.glob("*.jsonl")):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                on_disk[path] = path.read_bytes() if path.is_file() else b""
+
+    def look_and_act(action: Action, entry: Entry, pair: object) -> object:
+        [journal] = folder.glob("*.jsonl")
+        assert {folder, journal} <= on_disk.keys()
+        intent = json.loads(on_disk[journal].splitlines()[-1])
+        assert (intent["type"], intent["number"]) == ("intent", entry.number)
+        return _act(action, entry, pair)
+
+    monkeypatch.setattr(os, "fsync", fsync_and_note)
+    monkeypatch.setattr("indexer.actions.apply._act", look_and_act)
+    assert Result.DONE in results(album.apply(action))
+
+
 # ---- kills ----
 
 
@@ -655,6 +774,7 @@ for path in sorted((root / "copies").glob("*.jpg")):
 destination = root.parent / "moved" if action is Action.MOVE else None
 for outcome in apply(removals, action, library=root / ".sightline", destination=destination):
     print(outcome.result, flush=True)
+    sys.stdin.readline()
 """
 
 
@@ -665,17 +785,19 @@ def test_kills_at_random_moments_lose_nothing(empty: Album, action: Action):
         empty.group(f"{number:02}.jpg", f"copies/{number:02}.jpg")
     before = empty.seen()
     chance = random.Random(action)
-    died_at_work = 0
     for _ in range(5):
+        done = chance.randint(1, 40)
         process = subprocess.Popen(
-            [sys.executable, "-c", APPLIER, empty.root, action], stdout=subprocess.PIPE
+            [sys.executable, "-c", APPLIER, empty.root, action], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        assert process.stdin is not None
         assert process.stdout is not None
-        for _ in range(chance.randint(1, 40)):
-            process.stdout.readline()
+        process.stdin.write(b"\n" * done)  # it waits for more when one further file is gone, and never ends
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(done)] == [b"done\n"] * done
         process.kill()
-        died_at_work += process.wait() != 0
-        process.stdout.close()
+        process.communicate()
+        assert process.returncode != 0
         assert empty.has_kept()
         empty.undo()
         assert empty.seen() == before

@@ -35,20 +35,27 @@ with open_for_writing(library, create=True) as writer:
         print(start + batch, flush=True)
         if start % (5 * batch) == 0:
             writer.publish(encoder)
+        sys.stdin.readline()
     writer.finish_scan([])
     writer.publish(encoder)
 """
 
 
-def run_and_kill(library: Path, photos: Path, after_seconds: float) -> int:
-    """Index until killed; give how many images the process had told as committed."""
+def run_and_kill(library: Path, photos: Path, batches: int, seconds: float = 0.0) -> int:
+    """Index, and kill within about a batch after so many; give how many images were told as committed."""
     arguments = [sys.executable, "-c", WORK, str(library), str(photos), str(IMAGES), str(BATCH)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n" * batches)  # when one more is done it waits, so it cannot end before the kill
+    process.stdin.flush()
     assert process.stdout.readline() == "ready\n"
-    time.sleep(after_seconds)
+    told = [process.stdout.readline() for _ in range(batches)]
+    time.sleep(seconds)
     process.kill()
-    told = process.communicate()[0].split()
-    return int(told[-1]) if told else 0
+    told += process.stdout.readlines()
+    process.communicate()
+    return int(told[-1])
 
 
 def check(library: Path, committed: int) -> int:
@@ -75,10 +82,10 @@ def test_nothing_committed_is_lost_or_doubled_by_kills(tmp_path: Path) -> None:
     randomly = random.Random(7)
     counts = []
     for _ in range(6):
-        committed = run_and_kill(library, photos, randomly.uniform(0.0, 0.5))
+        committed = run_and_kill(library, photos, randomly.randint(1, 14), randomly.uniform(0.0, 0.02))
         counts.append(check(library, committed))
-    assert counts == sorted(counts)
-    assert counts[0] < IMAGES
+    assert counts == sorted(set(counts))  # each life committed something
+    assert 0 < counts[0] < counts[-1] < IMAGES
     files = {make_file(photos, f"{i % 10}/{i}.jpg", 1000 + i): f"content {i}" for i in range(IMAGES)}
     with open_for_writing(library, create=False) as writer:
         encoder = writer.use_encoder(make_card())
@@ -92,7 +99,7 @@ def test_nothing_committed_is_lost_or_doubled_by_kills(tmp_path: Path) -> None:
 
 def test_an_uninterrupted_run_gives_the_same_vectors(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
-    run_and_kill(tmp_path / "killed", photos, 0.05)
+    run_and_kill(tmp_path / "killed", photos, batches=5)
     files = {make_file(photos, f"{i % 10}/{i}.jpg", 1000 + i): f"content {i}" for i in range(IMAGES)}
     found = []
     for library in ("killed", "whole"):

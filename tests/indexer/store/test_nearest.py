@@ -149,6 +149,37 @@ def test_what_came_and_went_since_the_file_is_caught_up(photos: Path, faiss_from
         assert reader.warnings == ()
 
 
+@both
+@pytest.mark.parametrize("exact_up_to", [2, 4096])
+@pytest.mark.parametrize("folder", ["", "3"])
+@pytest.mark.parametrize("excluded", [[], ["content 3", "3/new0.jpg", "4/new0.jpg"]])
+def test_a_filter_acts_on_what_came_since_the_file_as_well(
+    library: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faiss_from: int,
+    exact_up_to: int,
+    folder: str,
+    excluded: list[str],
+) -> None:
+    monkeypatch.setattr("indexer.store.nearest._EXACT_UP_TO", exact_up_to)
+    fresh = [encode(make_file(photos, f"{i % 10}/new{i // 10}.jpg")) for i in range(60)]
+    hashes = frozenset(map(sha_of, excluded))
+    filters = Filters(folder=photos / folder if folder else None, exclude_contents=hashes)
+    with open_library(library, faiss_from=faiss_from) as reader:
+        encoder = reader.default_encoder()
+        reader.nearest(encoder, make_query(), k=1)  # opens the file, which knows nothing of what comes now
+        with open_for_writing(library, create=False) as writer:
+            writer.commit(encoder, [], fresh, [])
+        images = reader.images(reader.embeddings(encoder)[0].tolist())
+        barred = {reader.content_by_hash(each) for each in hashes}
+        allowed = {id for id, [image] in images.items() if image.relative.startswith(folder)} - barred
+        for query in map(make_vector, ("3/new0.jpg", "4/new0.jpg", "content 3")):
+            expected = by_numpy(reader, encoder, query, 8, allowed)
+            assert len(expected) == 8
+            assert reader.nearest(encoder, query[None], k=8, filters=filters)[0] == expected
+
+
 def test_more_than_can_be_caught_up_on_is_not_read_twice(
     library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
