@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import ImageOps
 
 from ..search.duplicates.photos import photo
 from .conftest import Run
@@ -153,6 +154,14 @@ def test_a_file_that_both_lists_name_is_a_leak(run: Run, sides: tuple[Path, Path
     done = run("leaks", parent / "train.txt", parent / "test.txt", "--json")
     assert done.returncode == FOUND
     assert json.loads(done.stdout)["leaking_test_files"]["exact"] == 1
+
+
+@pytest.mark.parametrize(("options", "code"), [((), FOUND), (("--no-transforms",), 0)])
+def test_mirrored_copies_are_leaks_unless_they_are_left_out(
+    run: Run, sides: tuple[Path, Path], options: tuple[str, ...], code: int
+):
+    ImageOps.mirror(photo("coffee")).save(sides[1] / "mirrored.png")
+    assert run("leaks", *sides, *options).returncode == code
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.bootstrap import MedianRank, Share, draw_images, resample, share_of
+from trainer.bootstrap import MedianRank, Resampled, Share, draw_images, resample, share_of
 
 
 def share(good: np.ndarray) -> Share:
@@ -49,6 +49,18 @@ def test_equal_models_differ_by_nothing() -> None:
     draws = draw_images(100, seed=0)
     change = resample(share(good), draws).change_to(resample(share(good.copy()), draws))
     assert (change.value, change.low, change.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_interval_leaves_out_a_fortieth_of_the_draws_at_each_end() -> None:
+    one, other = (Resampled(share(np.ones(1)), 0.5, sign * np.arange(1001) / 1000) for sign in (1, -1))
+    intervals = [(found.low, found.high) for found in (one.estimate, other.change_to(one))]
+    assert intervals == [pytest.approx((0.025, 0.975)), pytest.approx((0.05, 1.95))]
+
+
+def test_none_right_of_ten_still_leaves_doubt() -> None:
+    found = resample(share(np.zeros(10)), draw_images(10, seed=0)).estimate
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.3085, abs=1e-4)  # 1 - 0.025 ** (1 / 10), Clopper and Pearson
 
 
 def test_all_right_of_ten_still_leaves_doubt() -> None:

@@ -118,6 +118,54 @@ def test_of_two_equal_models_none_is_better(labelled: list[Example]) -> None:
     assert 0 < found.figures[0].estimates[0].value < 1
 
 
+@pytest.mark.parametrize(
+    "name, noises, best",
+    [
+        ("text to image median rank", (2.0, 1.0), 1),
+        ("text to image median rank", (1.0, 2.0), 0),
+        ("text to image median rank", (2.0, 1.0, 1.0), None),
+        ("image to text median rank", (2.0, 1.0), None),
+        ("image to text recall@1", (2.0, 1.0), 1),
+        ("image to text recall@1", (1.5, 1.4), None),
+    ],
+)
+def test_the_model_of_lower_ranks_or_higher_shares_is_best_where_no_draws_doubt_it(
+    labelled: list[Example], name: str, noises: tuple[float, ...], best: int | None
+) -> None:
+    by_caption = [replace(example, label=None) for example in labelled]
+    encoders = [ColourEncoder(f"model {place}", noise) for place, noise in enumerate(noises)]
+    found = figure(measure(by_caption, *encoders), name)
+    assert len({one.value for one in found.estimates}) == 2  # so that doubt is what holds it back
+    assert found.best == best
+
+
+def test_intervals_depend_on_the_seed(labelled: list[Example]) -> None:
+    encoders = ColourEncoder("worse", noise=1.5), ColourEncoder("better", noise=1.0)
+    first, again, other = (measure(labelled, *encoders, seed=seed).figures for seed in (4, 4, 5))
+    assert first == again
+    assert first != other
+
+
+def test_chance_is_that_of_as_many_candidates_as_there_are(captioned: list[Example]) -> None:
+    found = measure(captioned, ColourEncoder())
+    assert figure(found, "text to image recall@1").chance == pytest.approx(1 / 4)
+    # Of five texts two are right for the first image, and one for each other.
+    assert figure(found, "image to text recall@1").chance == pytest.approx((2 + 1 + 1 + 1) / 4 / 5)
+
+
+def test_each_caption_has_its_own_nearest_image_though_another_says_the_same(
+    captioned: list[Example],
+) -> None:
+    red, green, *others = captioned
+    found = measure([red, green, red, *others], ColourEncoder())
+    assert found.captions is not None
+    answers = found.models[0].texts
+    assert answers is not None
+    nearest = [found.examples[row] for row in answers.nearest]
+    asked = zip(found.captions.captions, nearest, strict=True)
+    assert [caption for caption, image in asked if caption not in image.captions] == []
+
+
 def test_of_few_images_none_is_better_and_the_reader_is_told(labelled: list[Example]) -> None:
     few = labelled[: TELLING_IMAGES - 1]
     found = measure(few, ColourEncoder("worse", noise=3.0), ColourEncoder("better"))

@@ -34,6 +34,7 @@ def first(keep: Keep, *others: StoredImage, protected: tuple[Path, ...] = ()) ->
 @pytest.mark.parametrize(
     "better",
     [
+        replace(PLAIN, format="RAW", width=900, size=100),
         replace(PLAIN, width=2000, size=10),
         replace(PLAIN, format="PNG", size=100),
         replace(PLAIN, size=300_000),
@@ -41,7 +42,7 @@ def first(keep: Keep, *others: StoredImage, protected: tuple[Path, ...] = ()) ->
         replace(PLAIN, mtime_ns=PLAIN.mtime_ns - 1),
         replace(PLAIN, path=Path("/p/a.jpg")),
     ],
-    ids=["pixels", "lossless", "less compressed", "metadata", "older", "shorter path"],
+    ids=["negative", "pixels", "lossless", "less compressed", "metadata", "older", "shorter path"],
 )
 def test_best_prefers_what_the_documentation_says(better: StoredImage) -> None:
     assert first(Keep.BEST, better) is better

@@ -1,10 +1,10 @@
 """A run learns, says what it did, goes on after a kill, and leaves a model that `index` loads."""
 
 import json
-import threading
-import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from trainer.tuning.learning import Moment
 from trainer.tuning.running import Request, Summary, tune
 from trainer.tuning.settings import Method
 from trainer.tuning.trainee import Trainee
+from trainer.tuning.validation import Score, Validation
 
 from .models import CONFIG, draw_pairs, tiny_trainee
 
@@ -240,22 +241,27 @@ def test_the_largest_seed_is_taken(config: str, pairs: tuple[Example, ...], tmp_
 def test_waiting_for_images_and_validating_is_a_part_of_the_time(
     config: str, pairs: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crop, one_drive = Images._crop, threading.Lock()
+    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
+    cropped, score = Images.cropped, Validation.score
 
-    def slow(self: Images, *options: Any) -> Any:
-        with one_drive:
-            time.sleep(0.04)
-        return crop(self, *options)
+    def waited_for(self: Images, *given: Any, **more: Any) -> Iterator[PixelBatch]:
+        for batch in cropped(self, *given, **more):
+            clock.seconds += 2
+            yield batch
 
-    monkeypatch.setattr(Images, "_crop", slow)
-    told: list[tuple[float, float]] = []
-    began = time.monotonic()
+    def measured(self: Validation, *given: Any) -> Score:
+        clock.seconds += 10
+        return score(self, *given)
+
+    monkeypatch.setattr("trainer.tuning.learning.time", clock)
+    monkeypatch.setattr(Images, "cropped", waited_for)
+    monkeypatch.setattr(Validation, "score", measured)
+    speeds: list[float] = []
     done(
-        request(config, pairs, tmp_path / "run", epochs=1, batch_size=8),
-        watch=lambda moment: told.append((moment.images_per_second, time.monotonic() - began)),
+        request(config, pairs, tmp_path / "run", epochs=1, batch_size=16),
+        watch=lambda moment: speeds.append(moment.images_per_second),
     )
-    speed, seconds = told[-1]
-    assert speed < 2 * len(pairs) / (seconds - told[0][1])
+    assert speeds == pytest.approx([16 / 2, 32 / 4, 48 / 6, 64 / (8 + 10)])
 
 
 def epochs_logged(folder: Path) -> list[int]:
