@@ -1,6 +1,7 @@
 """Verifying: catalog, vectors and files against one another; what is derived can be made anew."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -249,22 +250,25 @@ def _check_images(library: LibraryReader, deep: bool, progress: Progress) -> Ite
     with library.reading() as connection:
         roots = catalog.get_roots(connection, library.path)
         files = catalog.find_number(connection, "SELECT count(*) FROM file")
-    absent = {id for id, root in roots.items() if not root.is_dir()}
+    # Path.is_dir raises where a drive died without being unmounted.
+    absent = {id for id, root in roots.items() if not os.path.isdir(root)}  # noqa: PTH112
     for done, (root_id, path, size, mtime_ns, sha) in enumerate(_files(library), start=1):
         if root_id in roots and root_id not in absent:
             place = roots[root_id] / decode_name(path)
-            counts[_state(place, size, mtime_ns, sha if deep else None)] += 1
+            state = _state(place, size, mtime_ns, sha if deep else None)
+            counts[state] += 1
+            if state == "rotten":
+                what = f"{place}: has other bytes than when it was indexed, at the same size and time"
+                yield Finding(f"{what}: damaged on disk? take it from a backup", repaired=False)
         if done % _FILES_A_STEP == 0 or done == files:
             progress(done, max(done, files))
     for id in sorted(absent):
         yield Finding(f"{roots[id]}: is not there; is its drive mounted?", repaired=False, harmless=True)
     for state in ("gone", "changed"):
         if counts[state]:
-            what = f"{counts[state]} files have {state} since the last `index`"
+            have = "file has" if counts[state] == 1 else "files have"
+            what = f"{counts[state]:,} {have} {state} since the last `index`"
             yield Finding(what, repaired=False, harmless=True)
-    if counts["rotten"]:
-        what = f"{counts['rotten']} files have other bytes at the same size and time: damaged on disk?"
-        yield Finding(what, repaired=False)
 
 
 def _files(library: LibraryReader) -> Iterator[tuple[int, str, int, int, bytes | None]]:

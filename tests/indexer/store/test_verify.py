@@ -64,7 +64,7 @@ def test_changes_that_are_not_published_yet_are_no_fault(library: Path, photos: 
         writer.forget(photos / "1.jpg")
         scan(writer, encoder, {make_file(photos, "new.jpg", 3): "new"})
     (photos / "1.jpg").unlink()
-    assert findings(library) == ["note: 1 files have gone since the last `index`"]
+    assert findings(library) == ["note: 1 file has gone since the last `index`"]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_files_that_are_gone_or_changed_are_for_the_next_index(library: Path, ph
     report = verify(library)
     assert report.sound
     assert report.lines()[1:] == [
-        "note: 1 files have gone since the last `index`",
-        "note: 1 files have changed since the last `index`",
+        "note: 1 file has gone since the last `index`",
+        "note: 1 file has changed since the last `index`",
     ]
 
 
@@ -171,7 +171,7 @@ def test_bytes_that_rotted_in_an_image_are_found_by_reading_it(library: Path, ph
     os.utime(photos / "1.jpg", ns=(told.st_atime_ns, told.st_mtime_ns))
     assert findings(library) == ["everything agrees"]
     [line] = findings(library, deep=True)
-    assert line.startswith("problem: 1 files have other bytes")
+    assert line.startswith(f"problem: {photos / '1.jpg'}: has other bytes")
 
 
 def rot(path: Path) -> None:
