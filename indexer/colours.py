@@ -87,6 +87,8 @@ def _grey(values: NDArray[Any]) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     grey = image.mode in ("LA", "La")
+    if image.mode == "La":  # from which Pillow knows no other way
+        image = image.convert("LA")
     image = image.convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
     return flat.convert("L" if grey else "RGB")  # grey stays grey, for its profile

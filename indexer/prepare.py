@@ -1,35 +1,49 @@
 """Preparing: an upright RGB image to the pixels an encoder takes, the same for index and query."""
 
+import math
+
 import numpy as np
 from PIL import Image
 
 from .records import Pixels, Preprocessing
 
-# A strip of 1 x 20,000 pixels would grow to 224 x 4,480,000 before its middle is cut out: cut first.
+# A strip of 1 x 20,000 pixels would grow to 224 x 4,480,000 before its middle is cut out.
 ASPECT_MAX = 8
+KERNEL_PIXELS = 2  # how far Pillow's bicubic filter looks on each side; bilinear looks half as far
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """Bring an upright RGB image to the encoder's input size, pixel for pixel as open_clip evaluates."""
+    """Bring an upright RGB image to the encoder's input size, pixel for pixel as open_clip evaluates.
+
+    Of an extremely long image some values are rounded otherwise.
+    """
     target = (preprocessing.width, preprocessing.height)
     resample = Image.Resampling[preprocessing.interpolation.upper()]
     if preprocessing.resize_mode == "squash":
         return np.asarray(image.resize(target, resample))
     if preprocessing.resize_mode == "shortest":
-        image = _middle(image)
+        if max(image.size) > ASPECT_MAX * min(image.size):
+            return np.asarray(_scaled_middle(image, target, resample))
         return np.asarray(_centred(image.resize(_covering_size(image.size, target), resample), target, 0))
     resized = image.resize(_fitting_size(image.size, target), resample)
     return np.asarray(_centred(resized, target, preprocessing.fill))
 
 
-def _middle(image: Image.Image) -> Image.Image:
-    """Cut the ends off an extremely long image; what is cut could not reach the result."""
-    short = min(image.size)
-    width, height = (min(side, short * ASPECT_MAX) for side in image.size)
-    if (width, height) == image.size:
-        return image
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+def _scaled_middle(image: Image.Image, target: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+    """Scale of an extremely long image only what the middle of the whole, scaled, would be cut from."""
+    sides = zip(image.size, _covering_size(image.size, target), target, strict=True)
+    (left, right, from_x, to_x), (top, bottom, from_y, to_y) = (_middle(*side) for side in sides)
+    # Pillow takes a box in single precision, which is enough for small numbers only: cut first.
+    near = image.crop((from_x, from_y, to_x, to_y))
+    return near.resize(target, resample, (left - from_x, top - from_y, right - from_x, bottom - from_y))
+
+
+def _middle(side: int, scaled: int, want: int) -> tuple[float, float, int, int]:
+    """Give where the middle of a side is, in pixels before scaling, and what is looked at to scale it."""
+    offset = _offset(scaled, want)
+    start, end = offset * side / scaled, (offset + want) * side / scaled
+    margin = KERNEL_PIXELS * max(side / scaled, 1) + 1
+    return start, end, max(0, math.floor(start - margin)), min(side, math.ceil(end + margin))
 
 
 def _covering_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:

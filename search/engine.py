@@ -1,9 +1,9 @@
 """The engine: a query to its answer, nearest images first, in one library."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ def _of_weights(encoders: Sequence[StoredEncoder], model: str) -> list[StoredEnc
     from indexer.encoders.names import BUILTIN, canonical, resolve
 
     name = canonical(model)
-    if name != BUILTIN and "@" not in name and not Path(name).is_dir():
+    if name != BUILTIN and "@" not in name and not os.path.isdir(name):  # noqa: PTH112  (Path.is_dir may raise)
         return []  # published weights are not fetched to be compared
     try:
         files = resolve(name, lambda _line: None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import EncoderError, UsageError
 from ..records import EncoderCard, Preprocessing, Vectors
 from .texts import valid_unicode
 
@@ -49,6 +49,16 @@ def unit_rows(vectors: NDArray[np.float32]) -> Vectors:
     """Scale each row of (n, dim) to length one; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def checked_vectors(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Give vectors as a model called `name` computed them; raises EncoderError where some are no numbers."""
+    if not np.isfinite(vectors).all():
+        raise EncoderError(
+            f"{name} gives vectors that are no numbers: its training has diverged, or its file is damaged; "
+            "use an earlier checkpoint, or fetch it again"
+        )
+    return vectors
 
 
 def prepared_batch(images: "Sequence[Image.Image]", preprocessing: Preprocessing) -> PixelBatch:

@@ -43,20 +43,27 @@ def recall(kind: str, key: str) -> Any | None:
 
 def remember(kind: str, key: str, value: Mapping[str, Any]) -> None:
     """Keep a small JSON value; a cache that cannot be written costs time, not the run."""
-    target = _note_path(kind, key)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(value), encoding="utf-8")
-        beside.replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    content = json.dumps(value)
+    with contextlib.suppress(OSError):
+        put(_note_path(kind, key), lambda file: file.write_text(content, encoding="utf-8"))
 
 
 def _note_path(kind: str, key: str) -> Path:
     digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
     return cache_folder() / kind / f"{digest}.json"
+
+
+def put(target: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written beside its place and put there whole; raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target.parent)
+    beside = target.with_name(f".{secrets.token_hex(4)}.{target.name}")  # numpy wants its own ending
+    try:
+        write(beside)
+        beside.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -93,7 +100,7 @@ def _sweep(folder: Path) -> None:
     for left in folder.glob(".*.*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
-                shutil.rmtree(left)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def weights_hash(path: Path) -> str:
@@ -119,12 +126,12 @@ def kept_vectors(
 ) -> Vectors:
     """Give (n, dim) vectors that are worked out once per encoder; rows: how many, where not one a text.
 
-    texts: all that the vectors depend on, but for the encoder and its tokenizer. A cache that cannot be read
-    or written costs time, not the run.
+    texts: all that the vectors depend on, but for the encoder, its tokenizer and how it is exported. A cache
+    that cannot be read or written costs time, not the run.
     """
-    from .names import own_tokenizer  # which reads hashes from here
+    from .names import EXPORT_FORMAT, own_tokenizer  # which reads hashes from here
 
-    parts = [*texts, *filter(None, [own_tokenizer(card.name)])]
+    parts = [*texts, f"format {EXPORT_FORMAT}", *filter(None, [own_tokenizer(card.name)])]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     # Vectors differ by precision.
     folder = cache_folder() / "encoders" / f"{card.weights_hash[:24]}-{card.precision}"
@@ -135,16 +142,6 @@ def kept_vectors(
         if found.shape == shape:
             return found
     vectors = encode()
-    _keep(path, vectors)
+    with contextlib.suppress(OSError):
+        put(path, lambda file: np.save(file, vectors, allow_pickle=False))
     return vectors
-
-
-def _keep(path: Path, vectors: Vectors) -> None:
-    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.npy")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(beside, vectors, allow_pickle=False)
-        beside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

@@ -3,7 +3,9 @@
 Imports torch at the top: it is itself imported only when there is something to export.
 """
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -29,6 +31,7 @@ from .openvino import (
     Precision,
     discard_towers,
     fastest_precision,
+    noted_files,
     openvino_core,
     read_towers,
 )
@@ -88,6 +91,7 @@ def _write_towers(
         "card": asdict(files.card(precision)),
         "rules": asdict(rules),
         "tokenizer": own_tokenizer(files.name),
+        "files": noted_files(folder),
     }
     (folder / TOWERS_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
 
@@ -107,15 +111,30 @@ def save_exact(
     converted = convert(tower, examples, shapes)
     exact: Precision = "float32"
     precisions = dict.fromkeys((fastest_precision(), exact))
-    with without_modules(*HIDDEN_MODULES):
-        import openvino
     for half_weights in (True, False):
-        openvino.save_model(converted, file, compress_to_fp16=half_weights)
+        _save(converted, file, half_weights=half_weights)
         for precision in precisions:
             compiled = CompiledTower(file, precision=precision, keep_compiled=False)
             if all(_agrees(compiled, inputs, wanted) for inputs, wanted in expected):
                 return precision
     raise CannotRun("the exported model disagrees with the original")
+
+
+def _save(converted: Any, file: Path, *, half_weights: bool) -> None:
+    """Write a converted model; raises OSError where the disk is full, which OpenVINO does not tell."""
+    with without_modules(*HIDDEN_MODULES):
+        import openvino
+    try:
+        openvino.save_model(converted, file, compress_to_fp16=half_weights)
+    except RuntimeError as error:
+        # What was written of it is gone by now.
+        if shutil.disk_usage(file.parent).free >= _weights_bytes(converted) // (2 if half_weights else 1):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent.parent)) from error
+
+
+def _weights_bytes(converted: Any) -> int:
+    return sum(part.get_byte_size() for part in converted.get_ops() if part.get_type_name() == "Constant")
 
 
 def _agrees(compiled: CompiledTower, inputs: Inputs, expected: NDArray[np.float32]) -> bool:

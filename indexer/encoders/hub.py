@@ -21,7 +21,7 @@ def cached_file(repository: str, name: str) -> Path | None:
     except OSError:
         return None
     path = folder / "snapshots" / revision / name
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # noqa: PTH113  (Path.is_file may raise)
 
 
 def cached_repositories() -> list[str]:
@@ -45,11 +45,13 @@ def fetch_first(repository: str, names: tuple[str, ...]) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for name in names:
         try:
             return Path(hf_hub_download(repository, name, library_name="sightline"))
+        except LocalEntryNotFoundError as error:  # the hub was not heard, and may have the file
+            raise OSError(f"the hub did not answer for {name} of {repository}; try again later") from error
         except EntryNotFoundError:
             continue
         except Exception as error:  # the hub's library passes its transport's own errors on

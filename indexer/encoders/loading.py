@@ -1,5 +1,6 @@
 """Loading: from a model's name, or a library's card, to an encoder that runs here."""
 
+import errno
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,14 @@ from .cache import towers_folder
 from .device import choose_device
 from .models import available_models, choose_auto
 from .names import ModelFiles, architecture_of, canonical, own_tokenizer, resolve
-from .openvino import CannotRun, OpenVinoEncoder, Towers, TowersDamaged, discard_towers, read_towers
+from .openvino import (
+    CannotRun,
+    OpenVinoEncoder,
+    Towers,
+    TowersDamaged,
+    discard_towers,
+    read_towers,
+)
 from .quiet import brief
 
 __all__ = ["available_models", "choose_auto", "load_encoder", "load_encoder_for", "load_text_encoder"]
@@ -20,6 +28,7 @@ AUTO = "auto"
 RUNTIMES = ("auto", "openvino", "torch")
 
 Notify = Callable[[str], None]
+OpenPart = Callable[[OpenVinoEncoder], None]
 
 
 def load_encoder(
@@ -34,7 +43,7 @@ def load_encoder(
     tell = notify or _say_nothing
     place = choose_device(device)
     if name == AUTO:
-        name = choose_auto(tell, place)
+        name = choose_auto(tell, place, runtime)
     if not wants_openvino(runtime, place):
         return _torch_encoder(resolve(name, tell), place, batch_size, tell)
     try:
@@ -48,8 +57,7 @@ def load_encoder(
 
 def load_text_encoder(card: EncoderCard, *, notify: Notify | None = None) -> Encoder:
     """Load what encodes queries for a library with this card: from the cache, without torch and open_clip."""
-    cached = _cached_encoder(card, None, OpenVinoEncoder.open_texts)
-    return cached or load_encoder_for(card, device="cpu", notify=notify)
+    return _load_stored(card, "cpu", "auto", None, notify or _say_nothing, OpenVinoEncoder.open_texts)
 
 
 def load_encoder_for(
@@ -61,20 +69,50 @@ def load_encoder_for(
     notify: Notify | None = None,
 ) -> Encoder:
     """Load the encoder a library was indexed with; the very weights, not only the name."""
-    place = choose_device(device)
-    if wants_openvino(runtime, place) and (cached := _cached_encoder(card, batch_size)):
-        return cached
-    files = resolve(card.name, notify or _say_nothing)
+    tell, open_part = notify or _say_nothing, OpenVinoEncoder.open_images
+    return _load_stored(card, choose_device(device), runtime, batch_size, tell, open_part)
+
+
+def _load_stored(
+    card: EncoderCard,
+    place: str,
+    runtime: str,
+    batch_size: int | None,
+    tell: Notify,
+    open_part: OpenPart,
+) -> Encoder:
+    damaged: TowersDamaged | None = None
+    if wants_openvino(runtime, place):
+        try:
+            if cached := _cached_encoder(card, batch_size, open_part):
+                return cached
+        except TowersDamaged as error:
+            damaged = error
+    _check_weights(card, damaged, tell)
+    if damaged is not None:  # not before: where it cannot be made anew, it may be all there is
+        discard_towers(damaged.folder)
+    encoder = load_encoder(card.name, device=place, runtime=runtime, batch_size=batch_size, notify=tell)
+    if not encoder.card.same_space(card):
+        raise EncoderMismatch(encoder.card.name, (card.name,))
+    return encoder
+
+
+def _check_weights(card: EncoderCard, damaged: TowersDamaged | None, tell: Notify) -> None:
+    """Raise WeightsUnavailable unless the weights of a card are here."""
+    try:
+        files = resolve(card.name, tell)
+    except SightlineError as error:
+        if damaged is None:
+            raise
+        raise EncoderError(
+            f"{damaged.folder} cannot be opened ({damaged.reason}), nor be made anew: {error}"
+        ) from damaged
     if files.weights_hash != card.weights_hash:
         raise WeightsUnavailable(
             card.name,
             "this library was indexed with other weights of that name; restore them, or index it anew with: "
             f"sightline index --model {shlex.quote(card.name)}",
         )
-    encoder = load_encoder(card.name, device=place, runtime=runtime, batch_size=batch_size, notify=notify)
-    if not encoder.card.same_space(card):
-        raise EncoderMismatch(encoder.card.name, (card.name,))
-    return encoder
 
 
 def was_renamed(card: EncoderCard) -> bool:
@@ -109,11 +147,12 @@ def _openvino_encoder(name: str, batch_size: int | None, tell: Notify) -> Encode
             raise
         return OpenVinoEncoder(kept, batch_size=batch_size)
     exported = read_towers(towers_folder() / files.export_key)
-    if exported is not None and (encoder := _opened(exported, files.name, batch_size)):
-        return encoder
-    encoder = OpenVinoEncoder(_export(files, tell), name=files.name, batch_size=batch_size)
-    encoder.open_images()
-    return encoder
+    if exported is not None:
+        try:
+            return _opened(exported, files.name, batch_size)
+        except TowersDamaged as error:  # made anew, as the weights are here
+            discard_towers(error.folder)
+    return _opened(_export(files, tell), files.name, batch_size)
 
 
 def _export(files: ModelFiles, tell: Notify) -> Towers:
@@ -124,8 +163,12 @@ def _export(files: ModelFiles, tell: Notify) -> Towers:
             from .export import export_towers
 
             folder = export_towers(files, tokenizer, rules, tell)
+        except TowersDamaged as error:  # what was just written
+            raise CannotRun(f"OpenVINO cannot take {files.name} ({error.reason})") from error
         except SightlineError:
             raise
+        except OSError as error:
+            raise CannotRun(_unwritten(files, error)) from error
         except Exception as error:  # whatever torch or OpenVINO stumble over, torch alone may still run it
             raise CannotRun(f"OpenVINO cannot take {files.name} ({brief(error)})") from error
     towers = read_towers(folder)
@@ -134,39 +177,39 @@ def _export(files: ModelFiles, tell: Notify) -> Towers:
     return towers
 
 
+def _unwritten(files: ModelFiles, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or towers_folder()}: the disk is full, {files.name} cannot be prepared there"
+    return f"OpenVINO cannot take {files.name} ({brief(error)})"
+
+
 def _opened(
-    towers: Towers,
-    name: str,
-    batch_size: int | None,
-    open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
-) -> OpenVinoEncoder | None:
-    """Open exported towers; damaged ones are thrown away, and so made anew."""
+    towers: Towers, name: str, batch_size: int | None, open_part: OpenPart = OpenVinoEncoder.open_images
+) -> OpenVinoEncoder:
     encoder = OpenVinoEncoder(towers, name=name, batch_size=batch_size)
-    try:
-        open_part(encoder)
-    except TowersDamaged:
-        discard_towers(towers.folder)
-        return None
+    open_part(encoder)
     return encoder
 
 
-def _cached_encoder(
-    card: EncoderCard,
-    batch_size: int | None,
-    open_part: Callable[[OpenVinoEncoder], None] = OpenVinoEncoder.open_images,
-) -> Encoder | None:
-    """Find exported towers of these weights; the name may differ, architecture and tokenizer may not."""
+def _cached_encoder(card: EncoderCard, batch_size: int | None, open_part: OpenPart) -> Encoder | None:
+    """Find exported towers of these weights; the name may differ, architecture and tokenizer may not.
+
+    Raises TowersDamaged where damaged ones are all there is.
+    """
     folders: list[Path] = sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*"))
     found = [towers for folder in folders if (towers := read_towers(folder)) is not None]
     tokenizer = own_tokenizer(card.name)
+    damaged: TowersDamaged | None = None
     for towers in sorted(found, key=lambda towers: (-towers.format, towers.card.name != card.name)):
         if _fits(towers.card, card) and not (towers.tokenizer and tokenizer not in (None, towers.tokenizer)):
             try:
-                encoder = _opened(towers, card.name, batch_size, open_part)
+                return _opened(towers, card.name, batch_size, open_part)
             except CannotRun:
                 return None
-            if encoder is not None:
-                return encoder
+            except TowersDamaged as error:
+                damaged = damaged or error
+    if damaged is not None:
+        raise damaged
     return None
 
 

@@ -180,10 +180,11 @@ def _cached_weights(entry: Mapping[str, Any]) -> Path | None:
     return next(filter(None, (cached_file(repository, file) for file in names)), None)
 
 
-def choose_auto(notify: Notify, device: str = "auto") -> str:
+def choose_auto(notify: Notify, device: str = "auto", runtime: str = "auto") -> str:
     """Choose a model for a new library, and say in one line which, and how to choose otherwise."""
-    wanted = CPU_CHOICE if choose_device(device) == "cpu" else GPU_CHOICE
-    if _is_at_hand(wanted):
+    place = choose_device(device)
+    wanted = CPU_CHOICE if place == "cpu" else GPU_CHOICE
+    if _is_at_hand(wanted, exports_serve=place == "cpu" and runtime != "torch"):
         notify(f"using {wanted}; --model NAME chooses another, `sightline models` lists them")
         return wanted
     if not hub_reachable():
@@ -198,8 +199,8 @@ def choose_auto(notify: Notify, device: str = "auto") -> str:
     return wanted
 
 
-def _is_at_hand(name: str) -> bool:
-    exported = any(towers.card.name == name for towers in _exports())
+def _is_at_hand(name: str, *, exports_serve: bool) -> bool:
+    exported = exports_serve and any(towers.card.name == name for towers in _exports())
     return exported or _in_hub_cache(name, _entry_of(RECOMMENDED[name]))
 
 

@@ -7,10 +7,12 @@ FOLDER                       open_clip's local form: open_clip_config.json and t
 """
 
 import difflib
+import errno
 import functools
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,6 +25,8 @@ from ..records import EncoderCard, Preprocessing
 from .cache import recall, remember, weights_hash
 from .hub import Notify, cached_file, fetch_first
 from .quiet import quiet_libraries
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -51,9 +55,10 @@ DEFAULT_TRANSFORM: dict[str, Any] = {
     "resize_mode": "shortest",
     "fill_color": 0,
 }
+RESIZE_MODES = ("shortest", "longest", "squash")
 # A change of what export.py writes counts this up: models are then exported anew, and older exports serve
 # only libraries whose weights have no newer one.
-EXPORT_FORMAT = 2
+EXPORT_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,14 @@ class ModelFiles:
 
     def __post_init__(self) -> None:
         quick_gelu = self.quick_gelu or bool(self.model_config.get("quick_gelu"))
-        object.__setattr__(self, "former_hash", weights_hash(self.weights))
+        object.__setattr__(self, "former_hash", self._read_hash())
         object.__setattr__(self, "weights_hash", _network_hash(self.former_hash, quick_gelu=quick_gelu))
+
+    def _read_hash(self) -> str:
+        try:
+            return weights_hash(self.weights)
+        except OSError as error:
+            raise WeightsUnavailable(self.name, f"{self.weights}: {error.strerror or error}") from error
 
     def card(self, precision: str) -> EncoderCard:
         """Make the card of an encoder that computes in this precision."""
@@ -125,7 +136,35 @@ def resolve(name: str, notify: Notify, *, fetch: bool = True) -> ModelFiles:
 def _folder_called(name: str) -> Path | None:
     """Give the folder that a name stands for, without links; None when there is none. It may have an @."""
     folder = home_expanded_or_kept(Path(name))
-    return folder.resolve() if folder.is_dir() else None
+    return _without_links(folder) if _is_folder(folder) else None
+
+
+def _is_folder(path: Path) -> bool:
+    """Tell whether there is such a folder; Path.is_dir raises where the system forbids to look."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _without_links(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links that go round, or what is no path
+        return path.absolute()
+
+
+def _why_not_found(path: Path, otherwise: str) -> str:
+    """Give the system's reason for not looking somewhere, such as missing rights."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            return f"{path}: {error.strerror}"
+    except ValueError:  # a zero byte
+        pass
+    return otherwise
 
 
 def check_name(name: str) -> None:
@@ -137,7 +176,7 @@ def check_name(name: str) -> None:
     elif "@" in name:
         written, _, file = name.partition("@")
         _known_architecture(name, written)
-        _check_checkpoint(name, home_expanded_or_kept(Path(file)).resolve())
+        _check_checkpoint(name, _without_links(home_expanded_or_kept(Path(file))))
     else:
         _published_entry(name)
 
@@ -148,7 +187,7 @@ def canonical(name: str) -> str:
         return str(folder)
     if "@" in name:
         architecture, _, file = name.partition("@")
-        return f"{_plain(architecture)}@{home_expanded_or_kept(Path(file)).resolve()}"
+        return f"{_plain(architecture)}@{_without_links(home_expanded_or_kept(Path(file)))}"
     architecture, _, tag = name.rpartition("/")
     return f"{_plain(architecture)}/{_plain_tag(tag)}" if architecture else name
 
@@ -190,14 +229,13 @@ def _builtin() -> ModelFiles:
 
 def _folder(name: str, folder: Path) -> ModelFiles:
     config = _folder_config(folder)
-    transform = {**DEFAULT_TRANSFORM, **config.get("preprocess_cfg", {})}
     weights = _folder_weights(name, folder)
     return ModelFiles(
         name=name,
         architecture=None,
         folder=folder,
         model_config=config["model_cfg"],
-        preprocessing=preprocessing_of(config["model_cfg"], transform),
+        preprocessing=preprocessing_of(config["model_cfg"], config.get("preprocess_cfg"), str(folder)),
         quick_gelu=False,
         weights=weights,
     )
@@ -205,8 +243,8 @@ def _folder(name: str, folder: Path) -> ModelFiles:
 
 def _folder_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG_FILE
-    if not file.is_file():
-        raise EncoderUnknown(str(folder), f"the folder has no {CONFIG_FILE}")
+    if not _is_file(file):
+        raise EncoderUnknown(str(folder), _why_not_found(file, f"the folder has no {CONFIG_FILE}"))
     try:
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if not {"embed_dim", "vision_cfg", "text_cfg"} <= config["model_cfg"].keys():
@@ -218,7 +256,7 @@ def _folder_config(folder: Path) -> dict[str, Any]:
 
 def _folder_weights(name: str, folder: Path) -> Path:
     for file in WEIGHTS_FILES:
-        if (folder / file).is_file():
+        if _is_file(folder / file):
             return folder / file
     raise WeightsUnavailable(name, f"{folder} holds none of {', '.join(WEIGHTS_FILES)}")
 
@@ -226,7 +264,7 @@ def _folder_weights(name: str, folder: Path) -> Path:
 def _checkpoint(name: str) -> ModelFiles:
     written, _, file = name.partition("@")
     architecture = _known_architecture(name, written)
-    weights = home_expanded_or_kept(Path(file)).resolve()
+    weights = _without_links(home_expanded_or_kept(Path(file)))
     _check_checkpoint(name, weights)
     config = architecture_config(architecture)
     return ModelFiles(
@@ -234,16 +272,17 @@ def _checkpoint(name: str) -> ModelFiles:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=preprocessing_of(config, _usual_transform(architecture, weights)),
+        preprocessing=preprocessing_of(config, _usual_transform(architecture, weights), name),
         quick_gelu=False,
         weights=weights,
     )
 
 
 def _check_checkpoint(name: str, file: Path) -> None:
-    if not file.is_file():
+    if not _is_file(file):
         beside = [path.name for path in _listed(file.parent) if path.suffix in CHECKPOINT_SUFFIXES]
-        raise EncoderUnknown(name, f"there is no file {file}{_nearest(file.name, beside)}")
+        missing = f"there is no file {file}{_nearest(file.name, beside)}"
+        raise EncoderUnknown(name, _why_not_found(file, missing))
     if file.suffix not in CHECKPOINT_SUFFIXES:
         raise EncoderUnknown(name, f"{file.name} is none of {', '.join(CHECKPOINT_SUFFIXES)}")
 
@@ -267,7 +306,7 @@ def _published(name: str, notify: Notify, fetch: bool) -> ModelFiles:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **entry}),
+        preprocessing=preprocessing_of(config, entry),
         quick_gelu=bool(entry.get("quick_gelu")),
         weights=weights,
     )
@@ -293,7 +332,7 @@ def _recalled(name: str) -> ModelFiles | None:
     """Rebuild what an earlier run found of published weights: open_clip's own table takes 3 s to import."""
     note = recall("published", name)
     architecture = architecture_of(name)
-    if not isinstance(note, dict) or architecture is None or not Path(note["weights"]).is_file():
+    if not isinstance(note, dict) or architecture is None or not _is_file(Path(note["weights"])):
         return None
     config = architecture_config(architecture)
     weights = Path(note["weights"])
@@ -302,7 +341,7 @@ def _recalled(name: str) -> ModelFiles | None:
         architecture=architecture,
         folder=None,
         model_config=config,
-        preprocessing=preprocessing_of(config, {**DEFAULT_TRANSFORM, **note["transform"]}),
+        preprocessing=preprocessing_of(config, note["transform"]),
         quick_gelu=note["quick_gelu"],
         weights=weights,
     )
@@ -373,7 +412,8 @@ def _known_architecture(name: str, written: str) -> str:
     if architecture in architectures():
         return architecture
     if written.startswith((".", "/", "~")):
-        raise EncoderUnknown(name, "there is no such folder")
+        folder = home_expanded_or_kept(Path(name))
+        raise EncoderUnknown(name, _why_not_found(folder, "there is no such folder"))
     raise EncoderUnknown(
         name, f"open_clip has no architecture {written!r}{_nearest(written, architectures())}"
     )
@@ -418,41 +458,69 @@ def _plain_tag(tag: str) -> str:
 # -- preprocessing -----------------------------------------------------------------------------------
 
 
-def preprocessing_of(model_config: Mapping[str, Any], transform: Mapping[str, Any]) -> Preprocessing:
-    """Read how a model wants its images, from its configuration and open_clip's transform settings."""
+def preprocessing_of(model_config: Mapping[str, Any], told: Any, name: str = CONFIG_FILE) -> Preprocessing:
+    """Read how a model wants its images, from its configuration and open_clip's transform settings.
+
+    What is not told, or without a value, is as open_clip has it. Raises EncoderUnknown.
+    """
+    if not isinstance(told or {}, Mapping):
+        raise EncoderUnknown(name, f"its preprocess_cfg is {told!r}, which describes no preprocessing")
+    transform = DEFAULT_TRANSFORM | {key: value for key, value in (told or {}).items() if value is not None}
     size = model_config["vision_cfg"].get("image_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
+    if transform["resize_mode"] not in RESIZE_MODES:
+        raise _unprepared(name, "resize_mode", transform, f"one of {', '.join(RESIZE_MODES)}")
     # open_clip's transform for evaluation takes everything but "bilinear" for bicubic.
     return Preprocessing(
         height=height,
         width=width,
         resize_mode=transform["resize_mode"],
         interpolation="bilinear" if transform["interpolation"] == "bilinear" else "bicubic",
-        mean=_three(transform["mean"]),
-        std=_three(transform["std"]),
-        fill=int(transform["fill_color"]),
+        mean=_three(name, "mean", transform),
+        std=_three(name, "std", transform),
+        fill=_grey(name, transform),
     )
 
 
-def _three(values: Iterable[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
+def _three(name: str, key: str, transform: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Give a number for each colour; one may stand for all, and 0 or nothing for what is usual."""
+    values = transform[key] or DEFAULT_TRANSFORM[key]
+    try:
+        red, green, blue = map(float, values if isinstance(values, list | tuple) else (values,) * 3)
+    except (TypeError, ValueError) as error:
+        raise _unprepared(name, key, transform, "a number or three") from error
+    if key == "std" and not all((red, green, blue)):
+        raise _unprepared(name, key, transform, "a number or three, none of them 0")
     return red, green, blue
 
 
-def _usual_transform(architecture: str, weights: Path) -> dict[str, Any]:
+def _grey(name: str, transform: Mapping[str, Any]) -> int:
+    values = transform["fill_color"]
+    try:
+        (grey,) = {int(value) for value in (values if isinstance(values, list | tuple) else [values])}
+    except (TypeError, ValueError) as error:
+        raise _unprepared(name, "fill_color", transform, "a grey, a number from 0 to 255") from error
+    return grey
+
+
+def _unprepared(name: str, key: str, transform: Mapping[str, Any], wanted: str) -> EncoderUnknown:
+    return EncoderUnknown(name, f"its preprocessing is unknown: {key} is {transform[key]!r}, not {wanted}")
+
+
+def _usual_transform(architecture: str, weights: Path) -> Any:
     """Give the preprocessing of a bare checkpoint: what its neighbour file says, else what its family uses.
 
     A file of weights does not tell its preprocessing. Where all published weights of an architecture agree
     (every SigLIP does), theirs is taken; otherwise open_clip's default.
     """
     beside = weights.parent / CONFIG_FILE
-    if beside.is_file():
-        return {**DEFAULT_TRANSFORM, **_folder_config(weights.parent).get("preprocess_cfg", {})}
+    if _is_file(beside):
+        return _folder_config(weights.parent).get("preprocess_cfg")
     note = recall("transforms", architecture)
     if not isinstance(note, dict):
         note = _agreed_transform(published_table().get(architecture, {}).values())
         remember("transforms", architecture, note)
-    return {**DEFAULT_TRANSFORM, **note}
+    return note
 
 
 def _agreed_transform(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

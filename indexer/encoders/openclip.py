@@ -5,8 +5,9 @@ Imports torch at the top: it is itself imported only when torch is wanted.
 
 import functools
 import pickle
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import nn
 
 from ..errors import EncoderError
 from ..records import EncoderCard, Preprocessing, Vectors
-from .base import PixelBatch, checked_texts, prepared_batch, unit_rows
+from .base import PixelBatch, checked_texts, checked_vectors, prepared_batch, unit_rows
 from .batching import find_batch_size, in_batches
 from .builtin.network import register_image_network
 from .hub import Notify
@@ -29,6 +30,15 @@ from .tokenizer import TextTokenizer
 
 CPU_BATCH_SIZE = 16
 TEXT_BATCH_SIZE = 256
+# What torch's load_state_dict lists, the first of each kind, as we tell it.
+_MISFITS = (
+    (r'Missing key\(s\) in state_dict: "([^"]+)"', "{} is missing"),
+    (r'Unexpected key\(s\) in state_dict: "([^"]+)"', "{} has no place in the model"),
+    (
+        r"size mismatch for (.+): copying .* torch.Size\(\[(.*?)\]\) .* torch.Size\(\[(.*?)\]\)",
+        "{} is {} where the model has {}",
+    ),
+)
 # As a GPU says it, and torch's allocator on a CPU: on Linux and macOS, and on Windows.
 _NO_MEMORY = ("out of memory", "defaultcpuallocator", "allocate memory", "not enough memory")
 
@@ -151,13 +161,14 @@ def read_at(model: nn.Module) -> Any:
 
 
 def build_model(files: ModelFiles, precision: str = "fp32", device: str = "cpu") -> nn.Module:
-    """Build an open_clip model and load its weights, safely."""
+    """Build an open_clip model and load its weights, safely; raises EncoderError where they are no good."""
     check_is_safe(files.weights)
     with _told_if_unfit(files):
         from open_clip.factory import load_checkpoint
 
         model = _untrained(files, precision=precision, device=device)
         load_checkpoint(model, str(files.weights), strict=True, weights_only=True)
+    _check_numbers(model, files.weights)
     return model.eval().requires_grad_(False)
 
 
@@ -186,16 +197,49 @@ def _told_if_unfit(files: ModelFiles) -> Iterator[None]:
     with quiet_libraries():
         try:
             yield
-        except (RuntimeError, ValueError, KeyError, TypeError, AssertionError, ImportError) as error:
-            raise EncoderError(f"{files.name} cannot be built: {brief(error)}") from error
+        except (EncoderError, MemoryError):
+            raise
+        except Exception as error:  # open_clip and what it calls raise a dozen kinds
+            raise EncoderError(f"{files.name} cannot be built: {_misfit(error, files)}") from error
+
+
+def _misfit(error: Exception, files: ModelFiles) -> str:
+    for pattern, told in _MISFITS:
+        if found := re.search(pattern, str(error)):
+            name, *shapes = found.groups()
+            what = told.format(name, *(shape.replace(", ", " x ") or "one number" for shape in shapes))
+            return f"{files.weights.name} is of another architecture, or not whole: {what}"
+    return brief(error)
+
+
+def _check_numbers(model: nn.Module, weights: Path) -> None:
+    """Refuse weights that are no numbers, as a training that diverged leaves them.
+
+    In half precision an infinite one may be a large number; in a buffer it may be a mask.
+    """
+    wrong = next((name for name, tensor in model.named_parameters() if not _are_numbers(tensor)), None)
+    wrong = wrong or next((name for name, tensor in model.named_buffers() if tensor.isnan().any()), None)
+    if wrong is not None:
+        raise EncoderError(
+            f"{weights} holds weights that are no numbers (in {wrong}): its training has diverged, or the "
+            "file is damaged; use an earlier checkpoint, or fetch it again"
+        )
+
+
+def _are_numbers(tensor: torch.Tensor) -> bool:
+    wrong = tensor.isnan() if tensor.dtype == torch.float16 else ~tensor.isfinite()
+    return not bool(wrong.any())
 
 
 def check_is_safe(weights: Path) -> None:
-    """Refuse a checkpoint that holds more than tensors: loading such a file would run its code."""
-    if weights.suffix == ".safetensors":
-        return
+    """Refuse a checkpoint that holds more than tensors: loading such a file would run its code.
+
+    Raises EncoderError, also for one that holds no tensors by name.
+    """
     try:
-        _read_pickle(weights)
+        names = _tensor_names(weights)
+    except OSError as error:
+        raise EncoderError(f"{weights} cannot be read ({brief(error)})") from error
     except (
         pickle.UnpicklingError,
         RuntimeError,
@@ -209,14 +253,38 @@ def check_is_safe(weights: Path) -> None:
             f"{weights} is refused: it holds more than plain tensors, or is damaged ({brief(error)}); "
             "save its state_dict with safetensors and use that file"
         ) from error
+    if not names or not all(isinstance(name, str) for name in names):
+        raise EncoderError(
+            f"{weights} holds no tensors by name, so it is no model; give the file that open_clip has saved"
+        )
 
 
-def _read_pickle(weights: Path) -> None:
+def _tensor_names(weights: Path) -> list[object]:
+    """List what a checkpoint names, where open_clip looks for it."""
+    if weights.suffix == ".safetensors":
+        return _safe_names(weights)
+    content = _read_pickle(weights)
+    if isinstance(content, Mapping) and "state_dict" in content:
+        content = content["state_dict"]
+    return list(content) if isinstance(content, Mapping) else []
+
+
+def _safe_names(weights: Path) -> list[object]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return list(file.keys())
+    except SafetensorError as error:
+        raise EncoderError(f"{weights} is damaged ({brief(error)}); copy or fetch it again") from error
+
+
+def _read_pickle(weights: Path) -> Any:
     with quiet_libraries():
         try:
-            torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:  # the old format, which cannot be mapped into memory
-            torch.load(weights, map_location="cpu", weights_only=True)
+            return torch.load(weights, map_location="cpu", weights_only=True)
 
 
 class TorchEncoder:
@@ -285,7 +353,7 @@ class TorchEncoder:
                 tower = self._images if isinstance(tower, ImageTower) else self._texts
                 run = functools.partial(self._run, tower)
                 parts = list(in_batches(run, rows, size, is_out_of_memory=is_out_of_memory, free=self._free))
-        return unit_rows(np.concatenate(parts)) if parts else self._none()
+        return unit_rows(checked_vectors(np.concatenate(parts), self._files.name)) if parts else self._none()
 
     def _none(self) -> Vectors:
         return np.zeros((0, int(self._files.model_config["embed_dim"])), dtype=np.float32)

@@ -6,6 +6,7 @@ encoder's card and the rules of its texts). It also keeps what OpenVINO compiled
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from ..errors import EncoderError
 from ..records import EncoderCard, Preprocessing, Vectors
 from ..workers import usable_cores
-from .base import PixelBatch, checked_images, checked_texts, prepared_batch, unit_rows
+from .base import PixelBatch, checked_images, checked_texts, checked_vectors, prepared_batch, unit_rows
 from .cache import whole_folder
 from .quiet import brief, without_modules
 from .tokenizer import TextRules, TextTokenizer
@@ -48,7 +49,7 @@ class CannotRun(EncoderError):
 
 
 class TowersDamaged(EncoderError):
-    """Exported towers that cannot be read back."""
+    """Exported towers that are not as they were written, or may not be: nothing was noted then."""
 
     def __init__(self, folder: Path, reason: str) -> None:
         super().__init__(folder, reason)
@@ -56,7 +57,10 @@ class TowersDamaged(EncoderError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.folder} is damaged ({self.reason}); delete that folder, it is made anew"
+        return (
+            f"{self.folder} is damaged ({self.reason}); if the weights of its model are here or can be "
+            "fetched, delete that folder: it is made anew"
+        )
 
 
 @functools.cache
@@ -67,7 +71,18 @@ def openvino_core() -> Any:
             import openvino
     except ImportError as error:
         raise CannotRun(f"OpenVINO cannot be loaded ({error})") from error
+    if not hasattr(openvino, "convert_model"):
+        openvino.convert_model = _convert_model  # the module is not ours alone
     return openvino.Core()
+
+
+def _convert_model(*args: Any, **kwargs: Any) -> Any:
+    """Stand in for openvino.convert_model until somebody calls it."""
+    import openvino
+    from openvino.tools.ovc import convert_model
+
+    openvino.convert_model = convert_model
+    return convert_model(*args, **kwargs)
 
 
 def check_process() -> None:
@@ -118,7 +133,7 @@ class CompiledTower:
         try:
             self._compiled = _compile(file, precision, streams, keep_compiled=keep_compiled)
         except RuntimeError as error:  # the only kind OpenVINO raises
-            raise TowersDamaged(file.parent, brief(error)) from error
+            raise _unopened(file, _told(error)) from error
         self._streams = streams
 
     def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -146,6 +161,62 @@ class CompiledTower:
         requests = openvino.AsyncInferQueue(self._compiled, self._streams)
         requests.set_callback(_keep_part)
         return requests
+
+
+def noted_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Give what tells each file of a tower from a damaged one: its bytes, and their sha256, hexadecimal."""
+    files = [file for tower in (IMAGE_TOWER, TEXT_TOWER) for file in _files_of(folder / tower)]
+    return {file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in files}
+
+
+def _files_of(tower: Path) -> tuple[Path, Path]:
+    return tower, tower.with_suffix(".bin")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _unopened(tower: Path, reason: str) -> EncoderError:
+    """Tell damage from a shortage, which passes, of memory or of files that may be open at once."""
+    try:
+        if (found := _damage(tower)) is not None:
+            return TowersDamaged(tower.parent, found or reason)
+    except OSError as error:
+        reason = f"{reason}; {brief(error)}"
+    return EncoderError(
+        f"{tower} cannot be opened now ({reason}), and does not seem damaged; close what else uses memory or "
+        "many files, and try again; if the weights of its model are here, deleting the folder helps too"
+    )
+
+
+def _damage(tower: Path) -> str | None:
+    """Tell what is wrong with the files of a tower; "" where that cannot be told, None for nothing."""
+    noted = _notes(tower.parent / TOWERS_FILE)
+    if any(file.name not in noted for file in _files_of(tower)):
+        return ""
+    for file in _files_of(tower):
+        if not file.is_file():
+            return f"{file.name} is gone"
+        told = noted[file.name]
+        if file.stat().st_size != told["bytes"] or _digest(file) != told["sha256"]:
+            return f"{file.name} is not as it was written"
+    return None
+
+
+def _notes(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))["files"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # patches, or an older program's towers
+        return {}
+
+
+def _told(error: RuntimeError) -> str:
+    """Give the line of OpenVINO's error that says what happened, after those that say where."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check "))]
+    return brief(RuntimeError(telling[0])) if telling else brief(error)
 
 
 def _keep_part(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> None:
@@ -267,7 +338,7 @@ class OpenVinoEncoder:
     def _encode(self, tower: CompiledTower, rows: NDArray[Any], at_once: int) -> Vectors:
         if not len(rows):
             return np.empty((0, self._towers.card.dimension), dtype=np.float32)
-        return unit_rows(tower.run_all(rows, at_once=at_once))
+        return unit_rows(checked_vectors(tower.run_all(rows, at_once=at_once), self._name))
 
     def open_images(self) -> None:
         """Open the image tower now, so that damage shows before any work is done."""

@@ -1,17 +1,25 @@
 """Text files: where the tokenizer of a model comes from, and by what rules it is used."""
 
 import contextlib
+import errno
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import WeightsUnavailable
+from ..errors import TemporaryFolderFull, WeightsUnavailable
 from .hub import Notify, cached_file, fetch_first
 from .names import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, ModelFiles, open_clip_folder
-from .tokenizer import CLIP_CONTEXT_LENGTH, TextRules, clip_tokenizer, hub_tokenizer_rules
+from .tokenizer import (
+    CLIP_CONTEXT_LENGTH,
+    TextRules,
+    clip_tokenizer,
+    hub_tokenizer_rules,
+    is_clips_own,
+)
 
 CLIP_VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
+CLIP_VOCABULARY_SIZE = 49408
 
 
 @contextlib.contextmanager
@@ -21,11 +29,21 @@ def text_files(files: ModelFiles, notify: Notify) -> Iterator[tuple[Path, TextRu
     beside = (files.folder or files.weights.parent) / TOKENIZER_FILE
     if text_config.get("hf_tokenizer_name"):
         yield _hub_tokenizer(files, text_config, beside, notify)
-    elif files.folder is not None and beside.is_file():
+    elif files.folder is not None and beside.is_file() and not _is_clips_own(text_config, beside):
         yield beside, own_rules(text_config)
     else:
         with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
             yield _clip_file(Path(folder), text_config), clip_rules(text_config)
+
+
+def _is_clips_own(text_config: Mapping[str, Any], file: Path) -> bool:
+    """Tell whether a tokenizer beside a model is CLIP's: the hub has it there, open_clip goes by its own."""
+    if text_config.get("vocab_size", CLIP_VOCABULARY_SIZE) != CLIP_VOCABULARY_SIZE:
+        return False
+    try:
+        return is_clips_own(file, open_clip_folder() / CLIP_VOCABULARY_FILE)
+    except (ValueError, KeyError, TypeError):  # no tokenizer at all, which is told where it is used
+        return False
 
 
 def tokenizer_is_here(text_config: Mapping[str, Any], weights: Path) -> bool:
@@ -69,7 +87,13 @@ def _read_at(text_config: dict[str, Any]) -> Any:
 def _clip_file(folder: Path, text_config: dict[str, Any]) -> Path:
     length = int(text_config.get("context_length", CLIP_CONTEXT_LENGTH))
     file = folder / TOKENIZER_FILE
-    clip_tokenizer(open_clip_folder() / CLIP_VOCABULARY_FILE, length).save(str(file), pretty=False)
+    content = clip_tokenizer(open_clip_folder() / CLIP_VOCABULARY_FILE, length).to_str(pretty=False)
+    try:
+        file.write_bytes(content.encode())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise TemporaryFolderFull(folder.parent) from error
     return file
 
 

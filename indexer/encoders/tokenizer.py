@@ -7,13 +7,15 @@ import gzip
 import json
 import os
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import EncoderError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -29,6 +31,10 @@ CLIP_CONTEXT_LENGTH = 77
 _CLIP_WORD = (
     rf"(?i){START_TOKEN}|{END_TOKEN}|'s|'t|'re|'ve|'m|'ll|'d|[\p{{L}}]+|[\p{{N}}]|[^\s\p{{L}}\p{{N}}]+"
 )
+SPECIAL_TOKENS_FILE = "special_tokens_map.json"  # of the hub; not every repository has one
+# As the classes of transformers have them, which open_clip gets its tokenizers from.
+_USUAL_PADS = ("<pad>", "[PAD]")
+_USUAL_SEPARATORS = ("[SEP]", "</s>")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -173,33 +179,56 @@ def _byte_letters() -> list[str]:
     return [chr(code) for code in [*printable, *range(256, 256 + others)]]
 
 
+def is_clips_own(file: Path, vocabulary: Path) -> bool:
+    """Tell whether a `tokenizer.json` has CLIP's words under its ids; the special ones have other names."""
+    words = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+    ids, _ = _clip_vocabulary(vocabulary)
+    named_alike = {word: number for word, number in ids.items() if word not in (START_TOKEN, END_TOKEN)}
+    return isinstance(words, dict) and named_alike.items() <= words.items()
+
+
 def hub_tokenizer_rules(text_config: dict[str, Any], tokenizer_config: Path | None, file: Path) -> TextRules:
     """Give the rules of a tokenizer taken from the Hugging Face hub, as open_clip applies them."""
     from tokenizers import Tokenizer
 
     options = text_config.get("tokenizer_kwargs", {})
-    settings = _settings(tokenizer_config)
+    settings = _settings(file.with_name(SPECIAL_TOKENS_FILE)) | _settings(tokenizer_config)
     tokenizer = Tokenizer.from_file(str(file))
-    ids = {name: _token_id(tokenizer, settings.get(name)) for name in ("pad_token", "sep_token")}
-    padding = tokenizer.padding or {}
-    pad_id = ids["pad_token"] if ids["pad_token"] is not None else padding.get("pad_id", 0)
+    separator = _token_id(tokenizer, settings.get("sep_token"), *_USUAL_SEPARATORS)
+    if options.get("strip_sep_token") and separator is None:
+        raise EncoderError(
+            f"{file}: the model strips a separator that the tokenizer does not name; name its sep_token in a "
+            "tokenizer_config.json beside it"
+        )
     return TextRules(
         cleaning=options.get("clean", "whitespace"),
         context_length=text_config.get("context_length", CLIP_CONTEXT_LENGTH),
-        pad_id=int(pad_id),
-        zeroed_id=ids["sep_token"] if options.get("strip_sep_token") else None,
+        pad_id=_pad_id(tokenizer, settings),
+        zeroed_id=separator if options.get("strip_sep_token") else None,
     )
 
 
-def _settings(tokenizer_config: Path | None) -> dict[str, Any]:
-    if tokenizer_config is None:
+def _pad_id(tokenizer: "tokenizers.Tokenizer", settings: Mapping[str, Any]) -> int:
+    """Find what texts are padded with: where the settings do not name it, the tokenizer's class does."""
+    named = _token_id(tokenizer, settings.get("pad_token"))
+    if named is None and tokenizer.padding:
+        return int(tokenizer.padding["pad_id"])
+    return named if named is not None else _token_id(tokenizer, *_USUAL_PADS) or 0
+
+
+def _settings(file: Path | None) -> dict[str, Any]:
+    """Read what tells the special tokens, but for those it has no value for."""
+    if file is None or not file.is_file():
         return {}
-    settings: dict[str, Any] = json.loads(tokenizer_config.read_text(encoding="utf-8"))
-    return settings
+    try:
+        settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return {name: value for name, value in settings.items() if value is not None}
+    except (OSError, ValueError, AttributeError) as error:
+        raise EncoderError(f"{file} cannot be read ({error}); fetch it again") from error
 
 
-def _token_id(tokenizer: "tokenizers.Tokenizer", token: Any) -> int | None:
-    """Look a token up that `tokenizer_config.json` names as a string or as an object."""
-    text = token.get("content") if isinstance(token, dict) else token
-    number: int | None = tokenizer.token_to_id(text) if isinstance(text, str) else None
-    return number
+def _token_id(tokenizer: "tokenizers.Tokenizer", *tokens: Any) -> int | None:
+    """Look up the first of some tokens that there is; settings name one as a string or as an object."""
+    texts = (token.get("content") if isinstance(token, dict) else token for token in tokens)
+    ids = (tokenizer.token_to_id(text) for text in texts if isinstance(text, str))
+    return next((number for number in ids if number is not None), None)

@@ -109,8 +109,8 @@ class Trainee(nn.Module):
         model = open_clip.CustomTextCLIP(
             shape["embed_dim"], shape["vision_cfg"], text, quick_gelu=shape["quick_gelu"]
         )
-        transform = {**DEFAULT_TRANSFORM, **config.get("preprocess_cfg", {})}
-        return cls(model, shape, preprocessing_of(shape, transform), tokenizer, {TOKENIZER_FILE: content})
+        preprocessing = preprocessing_of(shape, config.get("preprocess_cfg"))
+        return cls(model, shape, preprocessing, tokenizer, {TOKENIZER_FILE: content})
 
     @property
     def origin(self) -> str:

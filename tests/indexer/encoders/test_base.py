@@ -61,3 +61,30 @@ def cut_off(kind: str) -> Image.Image:
 def test_an_image_that_cannot_be_decoded_is_said(make: Callable[[], Image.Image]) -> None:
     with pytest.raises(UsageError, match="cannot be decoded"):
         upright_rgb(make())
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "1",
+        "L",
+        "LA",
+        "La",
+        "P",
+        "PA",
+        "RGB",
+        "RGBA",
+        "RGBa",
+        "RGBX",
+        "CMYK",
+        "YCbCr",
+        "HSV",
+        "LAB",
+        "I",
+        "F",
+        "I;16",
+    ],
+)
+def test_an_image_of_any_mode_is_brought_to_rgb(mode: str) -> None:
+    image = Image.new("LA", (9, 9), (255, 255)).convert("La") if mode == "La" else Image.new(mode, (9, 9))
+    assert upright_rgb(image).mode == "RGB"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.encoders.cache import CACHE_VARIABLE, kept_vectors, recall, remember, whole_folder
+from indexer.encoders.cache import CACHE_VARIABLE, kept_vectors, put, recall, remember, whole_folder
 
 from ..store.making import make_card
 
@@ -43,6 +43,26 @@ def test_leavings_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "a"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("name", [".note.json.0badcafe", ".0badcafe.note.json"])
+def test_half_written_files_of_a_killed_writer_are_swept(tmp_path: Path, name: str) -> None:
+    left = tmp_path / name
+    left.touch()
+    os.utime(left, (0, 0))
+    put(tmp_path / "note.json", lambda file: file.write_text("whole"))
+    assert [path.name for path in tmp_path.iterdir()] == ["note.json"]
+
+
+def test_a_file_that_fails_half_way_leaves_the_former_one(tmp_path: Path) -> None:
+    def fail(file: Path) -> None:
+        file.write_text("half")
+        raise RuntimeError
+
+    put(tmp_path / "note.json", lambda file: file.write_text("whole"))
+    with pytest.raises(RuntimeError):
+        put(tmp_path / "note.json", fail)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_remembered_value_is_recalled_and_damage_is_forgotten(

@@ -12,7 +12,6 @@ from torch.nn import functional
 from indexer.encoders.base import prepared_batch, unit_rows
 from indexer.encoders.builtin.network import IMAGE_NETWORK, LOOKING_TWICE
 from indexer.encoders.dense import (
-    NoPatchVectors,
     PatchEncoder,
     PatchSettings,
     Variant,
@@ -20,6 +19,7 @@ from indexer.encoders.dense import (
 )
 from indexer.encoders.dense_loading import load_patch_encoder
 from indexer.encoders.loading import load_encoder
+from indexer.errors import NoPatchVectors
 
 from . import small_models
 

@@ -13,10 +13,13 @@ import pytest
 
 from indexer.encoders.cache import CACHE_VARIABLE, towers_folder
 from indexer.encoders.loading import load_encoder, load_encoder_for, load_text_encoder, was_renamed
+from indexer.encoders.models import CPU_CHOICE, choose_auto
 from indexer.encoders.names import resolve
 from indexer.encoders.openclip import TorchEncoder
 from indexer.encoders.openvino import OpenVinoEncoder, openvino_core
-from indexer.errors import EncoderError, WeightsUnavailable
+from indexer.errors import EncoderError, SightlineError, WeightsUnavailable
+
+from ..rights import run_command
 
 HEAVY = ("torch", "open_clip", "torchvision", "transformers", "huggingface_hub", "openvino_telemetry", "PIL")
 
@@ -222,7 +225,7 @@ def test_cache_that_cannot_be_written_costs_speed_only(
 
 
 def test_unknown_device_and_runtime_are_refused(vit: Path) -> None:
-    with pytest.raises(EncoderError, match="auto, cpu, cuda"):
+    with pytest.raises(SightlineError, match="auto, cpu, cuda"):
         load_encoder(str(vit), device="tpu")
     with pytest.raises(EncoderError, match="auto, openvino, torch"):
         load_encoder(str(vit), device="cpu", runtime="onnx")
@@ -235,3 +238,34 @@ def test_missing_gpu_is_told_in_one_line(vit: Path) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(EncoderError, match="--device cpu"):
         load_encoder(str(vit), device="cuda")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    if not run_command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder):
+        pytest.skip("needs root, and the right to mount")
+    yield folder
+    run_command("umount", folder)
+
+
+def test_a_full_disk_is_told_where_a_model_cannot_be_prepared(
+    vit: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(small_disk / "cache"))
+    said: list[str] = []
+    assert isinstance(load_encoder(str(vit), device="cpu", notify=said.append), TorchEncoder)
+    assert f"{small_disk / 'cache' / 'towers'}: the disk is full" in said[-1]
+
+
+def test_an_export_is_no_choice_for_torch_when_its_weights_are_gone(
+    exported_vit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = json.loads((exported_vit / "towers.json").read_text())
+    told["card"]["name"] = CPU_CHOICE
+    (exported_vit / "towers.json").write_text(json.dumps(told))
+    said: list[str] = []
+    chosen = {runtime: choose_auto(said.append, "cpu", runtime) for runtime in ("openvino", "torch")}
+    assert chosen == {"openvino": CPU_CHOICE, "torch": "builtin"}

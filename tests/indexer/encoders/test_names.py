@@ -1,8 +1,11 @@
 import json
 import os
 import pickle
+import re
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +23,9 @@ from indexer.encoders.names import (
 )
 from indexer.encoders.quiet import quiet_libraries
 from indexer.errors import EncoderError, EncoderUnknown, WeightsUnavailable
+from indexer.records import Preprocessing
+
+from ..rights import ordinary_user
 
 
 def refusal(name: str) -> str:
@@ -167,6 +173,93 @@ def test_preprocessing_is_what_open_clip_attaches_to_the_model(architecture: str
         merged["interpolation"],
         merged["resize_mode"],
     )
+
+
+def prepared_by(folder: Path, transform: Any) -> Preprocessing:
+    """Resolve a folder's model whose configuration says this of its preprocessing."""
+    config = json.loads((folder / "open_clip_config.json").read_text()) | {"preprocess_cfg": transform}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return resolve(str(folder), print).preprocessing
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        None,
+        {"resize_mode": None, "interpolation": None, "mean": None, "std": None, "fill_color": None},
+        {"mean": 0.5, "std": 0.25},
+        {"mean": 0, "std": []},
+        {"resize_mode": "longest", "fill_color": [7, 7, 7]},
+    ],
+)
+def test_preprocessing_that_tells_little_is_open_clips(vit: Path, tmp_path: Path, transform: Any) -> None:
+    from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+
+    found = prepared_by(Path(shutil.copytree(vit, tmp_path / "vit")), transform)
+    theirs = PreprocessCfg(**merge_preprocess_dict(PreprocessCfg(size=64), transform))
+    standardise = image_transform_v2(theirs, is_train=False).transforms[-1]
+    assert (found.mean, found.std) == (tuple(standardise.mean), tuple(standardise.std))
+    assert (found.resize_mode, found.interpolation) == (theirs.resize_mode, theirs.interpolation)
+    assert [found.fill] * 3 == (theirs.fill_color or [0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("transform", "said"),
+    [
+        (["shortest"], "preprocess_cfg is ['shortest']"),
+        ({"resize_mode": "crop"}, "resize_mode is 'crop'"),
+        ({"fill_color": [1, 2, 3]}, "fill_color is [1, 2, 3]"),
+        ({"mean": "grey"}, "mean is 'grey'"),
+        ({"std": [0.5, 0.5]}, "std is [0.5, 0.5]"),
+        ({"std": [0.5, 0.5, 0]}, "std is [0.5, 0.5, 0]"),
+    ],
+)
+def test_preprocessing_that_cannot_be_done_is_told(
+    vit: Path, tmp_path: Path, transform: Any, said: str
+) -> None:
+    folder = Path(shutil.copytree(vit, tmp_path / "vit"))
+    with pytest.raises(EncoderUnknown, match=re.escape(said)):
+        prepared_by(folder, transform)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that may not be looked into."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0)
+    with ordinary_user():
+        yield folder
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("look_up", [check_name, lambda name: load_encoder(name, device="cpu")])
+@pytest.mark.parametrize("name", ["{}", "{}/model", "ViT-B-32@{}/weights.pt"])
+def test_a_place_that_may_not_be_looked_into_is_told(
+    closed: Path, name: str, look_up: Callable[[str], object]
+) -> None:
+    with pytest.raises(EncoderUnknown, match="Permission denied"):
+        look_up(name.format(closed))
+
+
+@pytest.mark.parametrize("look_up", [check_name, lambda name: load_encoder(name, device="cpu")])
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "/" + "x" * 300, f"ViT-B-32@{'x' * 300}.pt", "x\0y", "ViT-B-32@x\0y.pt"]
+)
+def test_a_name_that_can_be_no_path_is_unknown(name: str, look_up: Callable[[str], object]) -> None:
+    with pytest.raises(EncoderUnknown):
+        look_up(name)
+
+
+def test_a_path_that_cannot_be_looked_up_is_canonical_as_it_is(closed: Path) -> None:
+    names = [f"ViT-B-32@{closed}/weights.pt", "x" * 300]
+    assert [canonical(name) for name in names] == names
+
+
+def test_weights_that_may_not_be_read_are_told(vit: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(vit, tmp_path / "vit"))
+    (folder / "open_clip_model.safetensors").chmod(0)
+    with ordinary_user(), pytest.raises(WeightsUnavailable, match="Permission denied"):
+        resolve(str(folder), print)
 
 
 class _Rogue:

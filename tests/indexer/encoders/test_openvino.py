@@ -61,3 +61,20 @@ def test_a_fork_of_a_process_that_ran_a_model_is_refused_and_does_not_hang(tmp_p
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_fork_may_run_a_model_that_its_parent_did_not(tmp_path: Path) -> None:
     assert forked(tmp_path, "after") == ["4"]
+
+
+CONVERTING = """
+import sys
+from indexer.encoders.openvino import openvino_core
+openvino_core()
+print("openvino.tools.ovc" in sys.modules)
+import openvino, torch
+converted = openvino.convert_model(torch.nn.ReLU(), example_input=torch.zeros(2, 3))
+print(len(converted.inputs), openvino.convert_model.__module__)
+"""
+
+
+def test_openvino_keeps_its_conversion_for_others() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", CONVERTING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == ["False", "1 openvino.tools.ovc.convert"]

@@ -1,6 +1,9 @@
 """Our tokenizer against open_clip's own, string by string."""
 
+import errno
+import json
 import random
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer.encoders.names import open_clip_folder
+from indexer.encoders.names import open_clip_folder, resolve
 from indexer.encoders.quiet import quiet_libraries
+from indexer.encoders.text_files import text_files
 from indexer.encoders.tokenizer import (
     TextRules,
     TextTokenizer,
@@ -19,6 +23,7 @@ from indexer.encoders.tokenizer import (
     clip_tokenizer,
     hub_tokenizer_rules,
 )
+from indexer.errors import EncoderError, TemporaryFolderFull
 
 from .small_models import write_vocabulary
 
@@ -198,3 +203,105 @@ def test_hub_tokenizer_is_padded_as_its_settings_say(tmp_path: Path) -> None:
     assert rules == TextRules(cleaning="canonicalize", context_length=9, pad_id=1)
     (row,) = TextTokenizer(file, rules).ids(["a_dog!"])
     assert row.tolist() == plain.encode("a dog").ids + [1] * (9 - len(plain.encode("a dog").ids))
+
+
+def bert(folder: Path) -> Path:
+    """Write a tokenizer as BERT's is on the hub: its settings name no special token."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    unused = [f"[unused{number}]" for number in range(99)]
+    words = ["[PAD]", *unused, "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "two", "red"]
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)]
+    )
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    return saved(tokenizer, folder, "bert")
+
+
+def roberta(folder: Path) -> Path:
+    """Write a tokenizer as RoBERTa's is on the hub: its settings name no special token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["<s>", "<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz\u0120"]
+    tokenizer = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    return saved(tokenizer, folder, "roberta")
+
+
+def saved(tokenizer: Any, folder: Path, kind: str) -> Path:
+    words = sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id)
+    (folder / "vocab.txt").write_text("\n".join(words))
+    (folder / "vocab.json").write_text(json.dumps(tokenizer.get_vocab()))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512}')
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+@pytest.mark.parametrize("strip_sep_token", [True, False])
+@pytest.mark.parametrize("write", [bert, roberta])
+def test_special_tokens_that_no_settings_name_are_open_clips(
+    write: Any, strip_sep_token: bool, tmp_path: Path
+) -> None:
+    from open_clip.tokenizer import HFTokenizer
+
+    file = write(tmp_path)
+    options = {"strip_sep_token": strip_sep_token}
+    config = {"context_length": 12, "tokenizer_kwargs": options}
+    rules = hub_tokenizer_rules(config, tmp_path / "tokenizer_config.json", file)
+    with quiet_libraries():
+        theirs = HFTokenizer(str(tmp_path), context_length=12, **options)
+    assert_equal(TextTokenizer(file, rules), theirs, ["two red", "", "a dog " * 20])
+
+
+def test_special_tokens_are_also_read_from_their_own_map(tmp_path: Path) -> None:
+    file = roberta(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text('{"pad_token": {"content": "<unk>"}}')
+    assert hub_tokenizer_rules({}, tmp_path / "tokenizer_config.json", file).pad_id == 3
+
+
+def test_a_separator_that_cannot_be_found_is_told(tmp_path: Path) -> None:
+    write_vocabulary(tmp_path, ["a dog"], size=300, context_length=9)
+    config = {"tokenizer_kwargs": {"strip_sep_token": True}}
+    with pytest.raises(EncoderError, match="sep_token"):
+        hub_tokenizer_rules(config, None, tmp_path / "tokenizer.json")
+
+
+def hub_clip(folder: Path) -> None:
+    """Write CLIP's tokenizer as it lies beside models on the hub."""
+    from tokenizers import Regex, normalizers
+
+    tokenizer = clip_tokenizer(open_clip_folder() / "bpe_simple_vocab_16e6.txt.gz")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    told = tokenizer.to_str().replace("<start_of_text>", "<|startoftext|>")
+    (folder / "tokenizer.json").write_text(told.replace("<end_of_text>", "<|endoftext|>"), encoding="utf-8")
+
+
+def test_clips_tokenizer_beside_a_model_is_used_as_open_clip_does(vit: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(vit, tmp_path / "vit"))
+    hub_clip(folder)
+    with quiet_libraries():
+        import open_clip
+
+        theirs = open_clip.get_tokenizer(f"local-dir:{folder}")
+    with text_files(resolve(str(folder), print), print) as (file, rules):
+        assert_equal(TextTokenizer(file, rules), theirs, ODD_TEXTS)
+
+
+def test_a_full_disk_for_temporary_files_is_told(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(self: Path, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(TemporaryFolderFull), text_files(resolve(str(vit), print), print):
+        pass

@@ -1,0 +1,111 @@
+"""Exports that cannot be opened: damage is healed, a shortage passes, and no library loses its model."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from indexer.encoders.cache import CACHE_VARIABLE, towers_folder
+from indexer.encoders.loading import load_encoder, load_encoder_for, load_text_encoder
+from indexer.encoders.names import resolve
+from indexer.encoders.openvino import CompiledTower, openvino_core
+from indexer.errors import EncoderError, WeightsUnavailable
+from indexer.records import EncoderCard
+
+
+@dataclass(frozen=True)
+class Export:
+    card: EncoderCard
+    folder: Path  # of the towers
+    weights: Path  # the model's folder
+
+    def forget_compiled(self) -> None:
+        for compiled in self.folder.glob("*/"):
+            shutil.rmtree(compiled)
+
+    def forget_notes(self) -> None:
+        """Make it one that an older program wrote."""
+        told = json.loads((self.folder / "towers.json").read_text())
+        told.pop("files")
+        (self.folder / "towers.json").write_text(json.dumps(told))
+
+    def damage(self, name: str) -> None:
+        content = bytearray((self.folder / name).read_bytes())
+        os.truncate(self.folder / name, len(content) // 2)
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vit: Path, away_from_home: None) -> Export:
+    """An export of a model of this test's own, nothing compiled yet."""
+    load_encoder(str(vit), device="cpu")
+    source = towers_folder() / resolve(str(vit), print).export_key
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    folder = Path(shutil.copytree(source, towers_folder() / source.name))
+    weights = Path(shutil.copytree(vit, tmp_path / "model"))
+    card = replace(load_encoder(str(vit), device="cpu").card, name=str(weights))
+    made = Export(card, folder, weights)
+    made.forget_compiled()
+    return made
+
+
+@contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    """Use up what this process may open."""
+    resource = pytest.importorskip("resource")
+    openvino_core().get_property("CPU", "FULL_DEVICE_NAME")  # has read its libraries
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    held: list[int] = []
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for number in held:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_shortage_keeps_an_export_whose_weights_are_gone(export: Export) -> None:
+    shutil.rmtree(export.weights)
+    load_text_encoder(export.card)  # all that is imported is
+    export.forget_compiled()
+    tower = export.folder / "text.xml"
+    with no_file_can_be_opened(), pytest.raises(EncoderError, match="cannot be opened now"):
+        CompiledTower(tower, precision="float32")
+    assert load_text_encoder(export.card).encode_texts(["a dog"]).shape == (1, 48)
+
+
+@pytest.mark.parametrize("with_notes", [True, False])
+def test_a_damaged_export_is_kept_when_its_weights_are_gone(export: Export, with_notes: bool) -> None:
+    shutil.rmtree(export.weights)
+    if not with_notes:
+        export.forget_notes()
+    export.damage("image.bin")
+    with pytest.raises(EncoderError, match="cannot be opened") as caught:
+        load_encoder_for(export.card, device="cpu")
+    assert str(export.weights) in str(caught.value)
+    assert load_text_encoder(export.card).encode_texts(["a dog"]).shape == (1, 48)
+
+
+def test_a_damaged_export_is_kept_when_other_weights_have_its_name(export: Export, resnet: Path) -> None:
+    for file in resnet.iterdir():
+        shutil.copy(file, export.weights)
+    export.damage("image.bin")
+    with pytest.raises(WeightsUnavailable, match="indexed with other weights"):
+        load_encoder_for(export.card, device="cpu")
+    assert export.folder.is_dir()
+
+
+@pytest.mark.parametrize("with_notes", [True, False])
+def test_a_damaged_export_is_made_anew_of_the_weights(export: Export, with_notes: bool) -> None:
+    if not with_notes:
+        export.forget_notes()
+    export.damage("text.bin")
+    assert load_text_encoder(export.card).encode_texts(["a dog"]).shape == (1, 48)
