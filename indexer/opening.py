@@ -428,7 +428,7 @@ def _check_seen(image: Image.Image) -> None:
     pixels = np.asarray(image.resize(side, Image.Resampling.NEAREST)).astype(np.int16)
     # Most formats lack their lower end then, but a BMP is stored from the bottom up.
     seen = min(_rows_before_flat(pixels), _rows_before_flat(pixels[::-1]))
-    if seen < SEEN_MIN * len(pixels) or seen == 0:
+    if seen < SEEN_MIN * len(pixels):
         raise Undecodable("damaged: hardly any of its pixels are left")
 
 

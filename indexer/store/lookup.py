@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .failures import explained
 from .names import decode_name, encode_name, root_path
-from .opening import BUSY_SECONDS, connect_to_read
+from .opening import connect_to_read
 
 GLANCE_SECONDS = 1.0  # that a look which one can do without waits for a lock
 NAME_MAX = 1000  # letters; SQLite refuses patterns of 50,000 bytes
@@ -56,7 +56,7 @@ def glance_at_model(library: Path) -> str | None:
 
 @contextmanager
 def _reading(
-    library: Path, *, busy_seconds: float = BUSY_SECONDS, may_copy: bool = True
+    library: Path, *, busy_seconds: float | None = None, may_copy: bool = True
 ) -> Iterator[sqlite3.Connection]:
     with (
         explained(library),

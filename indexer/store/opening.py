@@ -27,9 +27,9 @@ class Snapshot(sqlite3.Connection):
 
 
 def connect_to_read(
-    library: Path, *, busy_seconds: float = BUSY_SECONDS, may_copy: bool = True
+    library: Path, *, busy_seconds: float | None = None, may_copy: bool = True
 ) -> sqlite3.Connection:
-    """Open the catalog for reading only; wait so long for a lock.
+    """Open the catalog for reading only; wait so long for a lock, by default BUSY_SECONDS.
 
     SQLite needs a writable folder with some room for the shared memory of a WAL catalog. Without, a
     catalog at rest is read as immutable, and one with a WAL that a crash left is read from a temporary copy.
@@ -85,7 +85,7 @@ def _connect(
     options: str,
     kind: type[sqlite3.Connection] = sqlite3.Connection,
     *,
-    busy_seconds: float = BUSY_SECONDS,
+    busy_seconds: float | None = None,
 ) -> sqlite3.Connection:
     connection = _open(catalog, options, kind, busy_seconds)
     try:
@@ -100,12 +100,12 @@ def _open(
     catalog: Path,
     options: str,
     kind: type[sqlite3.Connection] = sqlite3.Connection,
-    busy_seconds: float = BUSY_SECONDS,
+    busy_seconds: float | None = None,
 ) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{_uri(catalog)}?{options}",
         uri=True,
-        timeout=busy_seconds,
+        timeout=BUSY_SECONDS if busy_seconds is None else busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         factory=kind,

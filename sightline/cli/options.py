@@ -121,8 +121,17 @@ def device_option(command: Command) -> Command:
         default="auto",
         show_default=True,
         metavar="NAME",
+        callback=_named_device,
         help="auto, cpu, cuda, cuda:1 (the second GPU) or mps.",
     )(command)
+
+
+def _named_device(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Refuse what is no device before anything is read."""
+    from indexer.encoders.device import check_device_name
+
+    check_device_name(value)
+    return value
 
 
 def library_option(command: Command) -> Command:

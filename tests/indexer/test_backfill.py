@@ -54,6 +54,11 @@ def test_what_is_missing_is_taken_down_once(library: Path) -> None:
         assert len(reader.without_features()) == 0
 
 
+def test_a_file_that_holds_another_picture_by_now_gives_no_marks(library: Path, folder: Path) -> None:
+    Image.open(folder / "rocket.png").crop((50, 50, 300, 300)).save(folder / "coffee.png")
+    assert fill_features(library) == 1
+
+
 def test_pictures_that_are_gone_are_counted_and_the_others_stored(library: Path, folder: Path) -> None:
     (folder / "coffee.png").unlink()
     assert fill_features(library) == 1

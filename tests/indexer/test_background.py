@@ -44,6 +44,7 @@ def test_the_background_is_stale_when_the_library_grew_or_the_texts_changed() ->
     background = {"texts": len(UNRELATED_TEXTS), "images": 100, "mean": [0.0]}
     assert not is_stale(background, 105)
     assert is_stale(background, 120)
+    assert is_stale(background, 80)
     assert is_stale(background | {"texts": 3}, 100)
     assert is_stale({"texts": len(UNRELATED_TEXTS), "images": 100}, 100)
     assert is_stale(None, 1)

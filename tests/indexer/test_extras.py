@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from indexer.extras import Channels, read_channels, read_extras
 from indexer.opening import Undecodable
@@ -70,6 +70,20 @@ RATED = b'<x:xmpmeta><rdf:Description xmp:Rating="%d"/></x:xmpmeta>'
 def test_no_stars_are_no_rating(stars: int, words: frozenset[str], tmp_path: Path) -> None:
     photo("coffee", 64).save(tmp_path / "x.jpg", xmp=RATED % stars)
     assert read_extras(tmp_path / "x.jpg").words == words
+
+
+@pytest.mark.parametrize(("comment", "words"), [("   ", frozenset()), ("Ann", frozenset({"description"}))])
+def test_the_name_of_its_alphabet_is_no_comment(comment: str, words: frozenset[str], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"ASCII\0\0\0" + comment.encode()
+    photo("coffee", 64).save(tmp_path / "x.jpg", exif=exif)
+    assert read_extras(tmp_path / "x.jpg").words == words
+
+
+def test_the_pictures_of_an_animation_are_no_extras(tmp_path: Path) -> None:
+    frames = [photo(name, 64) for name in ("coffee", "astronaut")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert read_extras(tmp_path / "x.gif").pictures == 1
 
 
 def test_what_stands_beside_a_png_is_read_without_its_pixels(

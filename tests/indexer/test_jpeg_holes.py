@@ -4,6 +4,7 @@ import io
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageDraw
 
@@ -68,6 +69,12 @@ def night() -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_flat_grounds_are_no_holes(manner: Options, picture: Image.Image, mode: str) -> None:
     assert not has_hole(jpeg(picture.convert(mode), **manner))
+
+
+def test_a_flat_ground_in_the_later_scans_of_a_restless_picture_is_no_hole() -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (150, 200), np.uint8)
+    blocks[128:] = 131  # a grey of which the last bit is 0 once it is coded
+    assert not has_hole(jpeg(Image.fromarray(blocks).resize((1600, 1200), 0), progressive=True))
 
 
 def test_zeros_in_what_a_camera_notes_are_no_hole() -> None:

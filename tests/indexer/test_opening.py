@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from indexer.opening import open_later_pictures, open_upright
 from tests.search.duplicates.photos import photo
@@ -38,3 +38,11 @@ def test_a_drive_that_fails_is_not_taken_for_damage_of_the_picture(
     monkeypatch.setattr("indexer.opening.Image.open", failing)
     with pytest.raises(OSError, match="Input/output error"):
         opens(tmp_path / "x.png")
+
+
+def test_an_upright_image_is_not_turned_again_by_who_reads_what_it_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photo("coffee", 64).save(tmp_path / "x.jpg", exif=exif)
+    upright = open_upright(tmp_path / "x.jpg")[0]
+    assert ImageOps.exif_transpose(upright).size == upright.size

@@ -19,6 +19,7 @@ from indexer.store.writer import LibraryWriter
 from sightline.regions_indexing import fill_regions
 
 from .encoders import small_models
+from .store.test_disk import read_only
 
 SETTINGS = IndexSettings(model="builtin", device="cpu", workers=1)
 
@@ -102,6 +103,15 @@ def test_patches_asked_for_are_taken_and_stored(library: Path, encoder: PatchEnc
 def test_patches_asked_for_come_also_while_somebody_writes(library: Path, encoder: PatchEncoder) -> None:
     wanted = hashes_of(library)["1.png"]
     with open_for_writing(library, create=False):
+        assert patches_of(library, encoder, [wanted]).keys() == {wanted}
+
+
+def test_patches_asked_for_come_also_where_nothing_can_be_written(
+    folder: Path, tmp_path: Path, encoder: PatchEncoder
+) -> None:
+    index_folders(folder / ".sightline", [folder], SETTINGS)
+    with read_only(folder, tmp_path) as library:
+        wanted = hashes_of(library)["1.png"]
         assert patches_of(library, encoder, [wanted]).keys() == {wanted}
 
 

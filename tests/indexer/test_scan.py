@@ -248,6 +248,20 @@ def test_raw_beside_its_jpeg_is_one_picture(tmp_path: Path, make: Make) -> None:
     assert names(tmp_path) == ["IMG_2.cr2", "IMG_3.heic", "IMG_3.png", "img_1.JPG", "sub/IMG_2.jpg"]
 
 
+def test_a_raw_photo_is_given_beside_a_link_called_like_its_jpeg_that_cannot_be_followed(
+    tmp_path: Path, make: Make
+) -> None:
+    make("x.cr2")
+    (tmp_path / "x.jpg").symlink_to("n" * 300)
+    assert names(tmp_path) == ["x.cr2"]
+
+
+def test_raw_beside_its_jpeg_is_one_picture_in_a_folder_below_too(tmp_path: Path, make: Make) -> None:
+    make("2019/x.cr2")
+    make("2019/x.jpg")
+    assert names(tmp_path) == ["2019/x.jpg"]
+
+
 def test_a_raw_photo_is_given_when_its_jpeg_is_excluded(tmp_path: Path, make: Make) -> None:
     make("IMG_1.jpg")
     make("IMG_1.CR2")
@@ -361,6 +375,18 @@ def test_file_whose_facts_cannot_be_had_costs_itself_only(
     assert sorted(item.relative for item in found if isinstance(item, FoundFile)) == ["a.jpg", "c.jpg"]
 
 
+def test_file_that_goes_while_its_folder_is_listed_is_gone(tmp_path: Path, make: Make) -> None:
+    file, asked = make("a.jpg"), Counter[str]()
+
+    def stopped() -> bool:
+        asked["before the listing" if not asked else "at the file"] += 1
+        if asked["at the file"]:
+            file.unlink(missing_ok=True)
+        return False
+
+    assert list(scan(tmp_path, ScanRules(), stopped=stopped)) == []
+
+
 def test_link_to_what_is_not_there_is_given_apart(tmp_path: Path, make: Make) -> None:
     make("x.jpg")
     for name in ("album", "notes.txt"):
@@ -395,4 +421,8 @@ def test_linked_folder_that_cannot_be_reached_is_reported(tmp_path: Path, make: 
     (tmp_path / "link").symlink_to("n" * 300)
     [found] = [found for found in scan(tmp_path, ScanRules()) if isinstance(found, Unreadable)]
     assert (found.path, found.reason) == (tmp_path / "link", "file name too long")
-    assert names(tmp_path, ScanRules(exclude=("link",))) == ["x.jpg"]
+
+
+def test_linked_folder_that_is_left_out_need_not_be_reached(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("n" * 300)
+    assert list(scan(tmp_path, ScanRules(exclude=("link",)))) == []

@@ -3,6 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from search.encoding import begin_encoding
+from search.query import make_query
+
+from ..indexer.store.making import make_card
 
 ENDS_WHILE_A_MODEL_IS_LOADED = """
 import pathlib, sys, time
@@ -24,3 +32,12 @@ def test_a_process_that_ends_waits_for_what_is_being_loaded(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", ENDS_WHILE_A_MODEL_IS_LOADED, loaded], check=False)
     assert loaded.exists()
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, SystemExit])
+def test_whoever_waits_for_a_query_is_told_what_went_wrong(error: type[BaseException]) -> None:
+    def load(*_: object) -> NoReturn:
+        raise error
+
+    encoding = begin_encoding(make_card(), make_query(["a dog"]), load)
+    assert isinstance(encoding.result.exception(timeout=10), error)

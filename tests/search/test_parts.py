@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from indexer.errors import QueryInvalid
+from indexer.errors import EncoderError, QueryInvalid
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
 from search.engine import search
@@ -97,6 +97,13 @@ def test_a_librarys_answer_is_ordered_with_patches_that_stay_in_it(library: Path
     assert totals == sorted(totals, reverse=True)
     with open_library(library) as reader:
         assert reader.status().patches[0] == 3
+
+
+def test_an_answer_of_other_weights_is_refused(library: Path) -> None:
+    with open_library(library) as reader:
+        answer = search(reader, make_query(["a red ball"]))
+    with pytest.raises(EncoderError, match="other weights now"):
+        by_parts(replace(answer, weights_hash="0" * 64), library, limit=2, device="cpu")
 
 
 def test_a_query_without_words_is_refused(library: Path, tmp_path: Path) -> None:

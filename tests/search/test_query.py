@@ -89,9 +89,12 @@ def test_like_may_name_a_file_of_any_name(tmp_path: Path):
         (["  "], "empty part"),
         (["2:"], "empty part"),
         (["0:dog"], "weight lies above 0"),
+        (["1000.5:dog"], "up to 1000"),
         (["apple", "-", "fruit"], "--without"),
         (["./missing.jpg"], "no such file"),
         (["holiday.jpg"], "no such file"),
+        (["HOLIDAY.JPG"], "no such file"),
+        (["./" + "x" * 300], "cannot be read: "),
         (["/nowhere/at/all"], "no such file"),
         (["https://example.org/cat.jpg"], "not fetched"),
         (["./"], "a folder, not an image"),
@@ -114,6 +117,10 @@ def test_strangers_texts_never_open_files():
 
 def test_words_with_a_slash_or_dot_are_words():
     assert texts("AC/DC", "vs.", "St.", "John") == [(1.0, "AC/DC vs. St. John")]
+
+
+def test_a_word_too_long_for_a_file_name_is_a_word():
+    assert texts("St." + "x" * 300) == [(1.0, "St." + "x" * 300)]
 
 
 def test_bytes_that_are_no_utf8_become_question_marks():
@@ -149,10 +156,11 @@ def test_one_part_is_its_own_vector():
     assert np.allclose(mix(one, np.zeros((0, 8), np.float32)).vector, one.vectors[0])
 
 
-def test_each_part_moves_the_ranking_by_its_weight():
+@pytest.mark.parametrize("images", [20, 500])
+def test_each_part_moves_the_ranking_by_its_weight(images: int):
     generator = np.random.default_rng(1)
     sample = unit_rows(
-        generator.normal(size=(500, 16)).astype(np.float32) * np.linspace(0.05, 3, 16, dtype="f4")
+        generator.normal(size=(images, 16)).astype(np.float32) * np.linspace(0.05, 3, 16, dtype="f4")
     )
     narrow, wide = np.eye(16, dtype=np.float32)[
         [0, 15]
@@ -172,6 +180,16 @@ def test_a_tiny_library_mixes_by_plain_weights():
     sample = np.eye(4, dtype=np.float32)[:3]
     vector = mix(encoded(np.eye(4, dtype=np.float32)[:2], 3.0, 4.0), sample).vector
     assert np.allclose(vector, [0.6, 0.8, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("parts", "images"), [([0, 0], 50), ([0, 1], 1)], ids=["the same taken away", "images that are all alike"]
+)
+def test_parts_that_tell_no_image_from_another_give_numbers_all_the_same(parts: list[int], images: int):
+    sample = unit_rows(np.random.default_rng(2).normal(size=(images, 4)).astype(np.float32))
+    sample = np.tile(sample, (50 // images, 1))
+    mixed = mix(encoded(np.eye(4, dtype=np.float32)[parts], 1.0, -1.0), sample)
+    assert np.isfinite([*mixed.vector, *mixed.shares]).all()
 
 
 def test_an_example_of_a_user_who_is_none_is_told() -> None:
@@ -215,9 +233,10 @@ def test_a_name_that_the_shell_split_is_told_whole(
         parse_query(words, like=like)
 
 
-def test_a_missing_file_that_may_be_a_word_is_told_as_such():
+@pytest.mark.parametrize("word", ["./dog", "2:./dog"])
+def test_a_missing_file_that_may_be_a_word_is_told_as_such(word: str):
     with pytest.raises(QueryInvalid) as raised:
-        parse_query(["./dog"])
+        parse_query([word])
     assert str(raised.value) == (
         "dog: no such file; check the spelling, or, to search for words, leave out ./ and the ending"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import EncoderUnknown, FolderMissing, UsageError
-from sightline.choices import make_filters, model_name, parse_date, path
+from sightline.choices import above_zero, make_filters, model_name, parse_date, path
 
 HALF_A_LETTER = pytest.param(
     "ViT-B-32@\ud800.pt", marks=pytest.mark.skipif(os.name == "nt", reason="Windows allows it in names")
@@ -38,6 +38,11 @@ def test_what_is_no_date_is_said(text: str):
 def test_after_is_included_and_before_is_not():
     filters = make_filters(after="2024", before=datetime(2025, 1, 1, 12))
     assert (filters.after, filters.before) == (date(2024, 1, 1), date(2024, 12, 31))
+
+
+def test_nothing_is_not_above_zero():
+    with pytest.raises(UsageError, match="max_megapixels is 0; it lies above 0"):
+        above_zero("max_megapixels", 0)
 
 
 def test_a_folder_of_a_user_who_is_none_is_said():

@@ -1,3 +1,4 @@
+import glob
 import json
 import os
 import shlex
@@ -144,6 +145,7 @@ def test_every_error_ends_with_the_exit_code_of_its_family():
         (["search", "--like", "~nouser/x.jpg"], "no such user"),
         (["search", "dog", "--in", "~nouser"], "no such user"),
         (["search", "dog", "--library", "~nouser"], "no such user"),
+        (["search", "dog", "--library", ""], "an empty path"),
         (["search", "~nouser/x.jpg"], "no such user"),
         (["search", "dog", "--html", "many"], "must end in .html"),
         (["index", "gone"], "gone: no such folder"),
@@ -176,6 +178,7 @@ def test_a_bug_is_told_in_one_line_and_whole_with_debug(monkeypatch: pytest.Monk
         raise RuntimeError("odd")
 
     monkeypatch.setattr("sightline.cli.status.library_path", fail)
+    monkeypatch.setenv("SIGHTLINE_DEBUG", "0")
     done = CliRunner().invoke(cli, ["status"])
     assert done.exit_code == 70
     assert done.stderr.startswith("sightline: a bug in sightline")
@@ -693,11 +696,14 @@ def test_what_is_forgotten_stays_out_by_the_command_that_is_told(run: Run, pictu
     assert rows(run("index", "--json", cwd=pictures).stdout)[-1]["unchanged"] == 5
 
 
-def test_a_forgotten_file_stays_out_by_the_command_that_is_told(run: Run, pictures: Path):
+@pytest.mark.parametrize("name", ["blue.png", "blue [1].png"])
+def test_a_forgotten_file_stays_out_by_the_command_that_is_told(run: Run, pictures: Path, name: str):
+    (pictures / "blue.png").rename(pictures / name)
     run("index", "--exclude", "many", cwd=pictures)
-    told = run("forget", "blue.png", cwd=pictures).stderr.decode().splitlines()[-1]
+    told = run("forget", name, cwd=pictures).stderr.decode().splitlines()[-1]
     command = shlex.split(told.partition("; not with: sightline ")[2])
-    assert command[1:] == [str(pictures), "--exclude", "many", "--exclude", str(pictures / "blue.png")]
+    pattern = glob.escape(str(pictures / name))
+    assert command[1:] == [str(pictures), "--exclude", "many", "--exclude", pattern]
     assert run(*command, cwd=pictures).returncode == 0
     assert rows(run("index", "--json", cwd=pictures).stdout)[-1]["unchanged"] == 4
 
@@ -707,6 +713,19 @@ def test_no_command_is_told_that_would_lift_what_is_left_out_of_inner_folders(ru
     assert run("forget", "blue.png", cwd=pictures).stderr.endswith(
         b"not with: sightline index --exclude GLOB\n"
     )
+
+
+def test_who_forgot_in_a_library_that_was_named_is_told_a_command_that_names_it(
+    run: Run, pictures: Path, tmp_path: Path
+):
+    told = run("forget", pictures / "many", "--library", pictures, cwd=tmp_path).stderr.decode()
+    command = shlex.split(told.partition("; not with: sightline ")[2])
+    assert command[1:3] == ["--library", str(pictures)]
+
+
+def test_who_forgot_many_is_told_no_command_of_many_names(run: Run, pictures: Path):
+    done = run("forget", *(f"many/{number:02}.jpg" for number in range(4)), cwd=pictures)
+    assert done.stderr.endswith(b"not with: sightline index --exclude GLOB\n")
 
 
 def test_no_return_is_told_of_what_is_gone(run: Run, pictures: Path):

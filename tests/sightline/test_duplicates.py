@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from indexer.actions import trash
-from indexer.actions.journal import Entry, Journal
+from indexer.actions.journal import Entry, Journal, acting
 from indexer.errors import DiskFull
 from sightline.cli import cli
 
@@ -165,6 +165,21 @@ def test_moving_needs_a_folder(run: Run, mess: Path):
     assert b"--to FOLDER" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--to", "away"], ["--apply", "trash", "--to", "away"]])
+def test_a_folder_to_move_to_is_refused_where_nothing_is_moved(run: Run, messy: Path, arguments: list[str]):
+    before = contents(messy)
+    done = run("duplicates", *arguments, cwd=messy)
+    assert (done.returncode, contents(messy)) == (2, before)
+    assert b"nothing else has a use for it" in done.stderr
+
+
+@pytest.mark.parametrize("forms", [("--json", "--csv"), ("--csv", "--paths"), ("--json", "-0")])
+def test_two_forms_of_output_at_once_are_refused(run: Run, mess: Path, forms: tuple[str, str]):
+    done = run("duplicates", *forms, cwd=mess)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"exclude each other" in done.stderr
+
+
 def test_the_list_to_keep_and_the_list_to_drop_are_the_whole_folder(run: Run, mess: Path):
     keep, drop = run("dedup-list", "-0", cwd=mess), run("dedup-list", "--drop", "-0", cwd=mess)
     assert (keep.returncode, drop.returncode) == (0, 0)
@@ -183,6 +198,15 @@ def test_the_groups_for_splitting_hold_every_file_once(run: Run, mess: Path):
     dropped = run("dedup-list", "--drop", "-0", cwd=mess).stdout.split(b"\0")[:-1]
     assert dropped
     assert all(list(number.values()).count(number[path]) > 1 for path in dropped)
+
+
+def test_the_groups_for_splitting_name_no_file_that_is_gone_or_changed(run: Run, messy: Path):
+    (messy / "rocket.jpg").unlink()
+    photo("brick").save(messy / "coffee.jpg")
+    listed = run("dedup-list", "--groups", "-0", cwd=messy).stdout
+    assert b"old phone/coffee.jpg" in listed
+    assert b"rocket.jpg" not in listed
+    assert os.fsencode(messy / "coffee.jpg") not in listed
 
 
 @pytest.mark.parametrize(
@@ -343,6 +367,31 @@ def test_who_does_not_delete_is_told_that_nothing_was(
     assert "sightline: nothing was deleted" in done.stderr
     assert "Aborted" not in done.stderr
     assert contents(messy) == before
+
+
+def test_who_types_delete_deletes(environment: dict[str, str], messy: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sightline.cli.duplicates._check_deleting", lambda *_, **__: None)  # no terminal
+    monkeypatch.chdir(messy)
+    asked = ["duplicates", "--level", "exact", "--apply", "delete"]
+    done = CliRunner(env=environment).invoke(cli, asked, input="y\ndelete\n")
+    assert done.exit_code == 0
+    assert not (messy / "old phone/coffee.jpg").exists()
+
+
+def test_what_a_link_in_the_library_leads_to_stays_and_is_told(run: Run, messy: Path, tmp_path: Path):
+    (messy / "best of.jpg").symlink_to("old phone/coffee.jpg")
+    assert run("index", messy, cwd=messy).returncode == 0
+    done = run("duplicates", "--level", "exact", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    assert done.returncode == FOUND
+    assert b"old phone/coffee.jpg: left alone" in done.stderr
+    assert (messy / "best of.jpg").exists()
+
+
+def test_while_another_acts_on_the_files_nothing_is_said_to_be_done(run: Run, messy: Path, tmp_path: Path):
+    with acting(messy / ".sightline"):
+        done = run("duplicates", "--apply", "move", "--to", tmp_path / "away", cwd=messy)
+    assert done.returncode == 4
+    assert b"stopped after" not in done.stderr
 
 
 def test_what_is_gone_is_told_in_one_line(run: Run, messy: Path):

@@ -265,14 +265,17 @@ def test_without_leaks_the_page_says_so(run: Run, split: tuple[Path, Path], tmp_
     assert "No leaks: compared 1 test with 3 training files." in words
 
 
-def test_the_page_of_leaks_tells_how_many_files_stood_aside(
+def test_the_page_of_leaks_tells_how_many_files_of_both_sides_stood_aside(
     run: Run, split: tuple[Path, Path], tmp_path: Path
 ):
-    shutil.copytree(split[1], tmp_path / "test")
-    (tmp_path / "test/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken, and longer than a head")
-    run("leaks", split[0], tmp_path / "test", "--html", tmp_path / "a.html")
+    for folder, count in zip(split, (2, 1), strict=True):
+        shutil.copytree(folder, tmp_path / folder.name)
+        for number in range(count):
+            broken = b"\xff\xd8\xff\xe0 broken, and longer than a head"
+            (tmp_path / folder.name / f"broken {number}.jpg").write_bytes(broken)
+    run("leaks", *(tmp_path / folder.name for folder in split), "--html", tmp_path / "a.html")
     words = read((tmp_path / "a.html").read_text(encoding="utf-8")).words
-    assert "Not compared: 1 file, not there, no picture or not to be read." in words
+    assert "Not compared: 3 files, not there, no picture or not to be read." in words
 
 
 def test_leaks_tell_of_a_place_that_cannot_be_written(run: Run, split: tuple[Path, Path]):

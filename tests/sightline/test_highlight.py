@@ -24,6 +24,7 @@ from search.engine import search
 from search.query import make_query
 from search.regions import Regions, load_highlighter, parts_of
 from search.results import Hit
+from sightline.cli.highlight import _mask_image
 from sightline.overlay import colour_of, drawing_for, heat, overlay, segmentation
 from sightline.regions_output import regions_dict, regions_lines, run_lengths
 from sightline.search_page import search_page
@@ -180,6 +181,13 @@ def test_a_mask_has_the_upright_size(run: Run, model: Path, photo: Path, tmp_pat
         assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
+def test_a_mask_of_several_texts_numbers_them_from_one_and_leaves_zero_to_none():
+    grid = np.array([[[0.9, 0.1, 0.1]], [[0.1, 0.1, 0.9]]], np.float32)
+    found = Regions(("dog", "cat"), 600, 100, grid, np.round(4 * grid))
+    labels = np.asarray(_mask_image(found))
+    assert [labels[50, column] for column in (20, 300, 580)] == [1, 0, 2]
+
+
 def test_replacing_what_was_drawn_before_is_told(run: Run, model: Path, photo: Path, tmp_path: Path):
     drawn = tmp_path / "out.png"
     told = [run("highlight", photo, "dog", "--out", drawn, "--model", model).stderr for _ in range(2)]
@@ -313,6 +321,16 @@ def test_each_hits_picture_is_drawn_on(tmp_path: Path):
     assert len(drawn) == 2
 
 
+def test_a_library_remembers_that_regions_are_to_be_stored(run: Run, tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("first", "second"):
+        Image.effect_noise((200, 120), 90).convert("RGB").save(folder / f"{name}.png")
+        done = run("index", folder, *(["--regions"] if name == "first" else []))
+        assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(run("status", "--json", cwd=folder).stdout)["regions"]["images"] == 2
+
+
 def test_what_index_stored_of_regions_is_used_by_search(run: Run, tmp_path: Path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -329,7 +347,11 @@ def test_what_index_stored_of_regions_is_used_by_search(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["dog", "--highlight"], "--html"), (["./red square.jpg", "--highlight", "--html", "x.html"], "words")],
+    [
+        (["dog", "--highlight"], "--html"),
+        (["./red square.jpg", "--highlight", "--html", "x.html"], "words"),
+        (["./red square.jpg", "--without", "dog", "--highlight", "--html", "x.html"], "words"),
+    ],
 )
 def test_highlighting_needs_a_page_and_words(run: Run, indexed: Path, arguments: list[str], said: str):
     done = run("search", *arguments, cwd=indexed)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import ImageOps
 
+from indexer.store.library import open_library
+
 from ..search.duplicates.photos import photo
 from .conftest import Run
 
@@ -145,6 +147,23 @@ def test_a_file_on_both_sides_that_cannot_be_read_is_counted_once(run: Run, side
     broken(test, 1)
     report = json.loads(run("leaks", sides[0], test, "--json").stdout)
     assert (report["train_skipped"], report["test_skipped"]) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["train", "train.txt"])
+def test_a_side_is_not_compared_with_itself(run: Run, sides: tuple[Path, Path], name: str):
+    (sides[0].parent / "train.txt").write_text("train/coffee.png\n")
+    done = run("leaks", *[sides[0].parent / name] * 2)
+    assert done.returncode == 2
+    assert b"the two are the same; `sightline duplicates` looks within one" in done.stderr
+
+
+def test_beside_listed_files_nothing_is_indexed(run: Run, sides: tuple[Path, Path], tmp_path: Path):
+    photo("rocket").save(sides[0] / "rocket.png")
+    (sides[0].parent / "train.txt").write_text("train/coffee.png\n")
+    run("leaks", sides[0].parent / "train.txt", sides[1], SIGHTLINE_CACHE=str(tmp_path / "cache"))
+    [library] = (tmp_path / "cache/leaks").iterdir()
+    with open_library(library) as reader:
+        assert reader.status().files == 2
 
 
 def test_a_file_that_both_lists_name_is_a_leak(run: Run, sides: tuple[Path, Path]):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -9,7 +10,9 @@ from unittest.mock import ANY
 import pytest
 
 from indexer import pipeline
+from indexer.patch_filling import PatchesFilled
 from indexer.pipeline import IndexSettings
+from sightline import regions_indexing
 from trainer.examples import Example, ImagePlace
 from trainer.tuning import running
 from trainer.tuning.running import Request
@@ -114,6 +117,27 @@ def test_all_that_is_asked_of_indexing_reaches_it(
             retry_skipped=True,
         )
     ]
+
+
+def test_no_regions_are_stored_after_an_indexing_that_was_stopped(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, asked = pipeline.index_folders, []
+    monkeypatch.setattr(
+        pipeline, "index_folders", lambda *given, **more: replace(index(*given, **more), interrupted=True)
+    )
+    monkeypatch.setattr(regions_indexing, "fill_regions", lambda *given, **_: asked.append(given))
+    assert (run("index", "--regions", cwd=pictures).returncode, asked) == (130, [])
+
+
+def test_who_stops_the_storing_of_regions_gets_the_exit_code_of_ctrl_c(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = PatchesFilled(stored=1, stored_bytes=10, unreadable=0, interrupted=True)
+    monkeypatch.setattr(regions_indexing, "fill_regions", lambda *_, **__: stopped)
+    done = run("index", "--regions", "--json", cwd=pictures)
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["regions"] == 1
 
 
 @pytest.mark.parametrize(("options", "count"), [((), 0), (("--include-hidden",), 2)])

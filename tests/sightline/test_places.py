@@ -42,9 +42,17 @@ def test_a_new_place_becomes_the_library_and_a_folder_of_images_gets_one_inside(
 
 
 def test_what_a_killed_run_left_is_still_the_same_place(tmp_path: Path):
-    (tmp_path / "lock").touch()
-    (tmp_path / "lock.json").touch()
+    for file in ("lock", "lock.json", "catalog.sqlite-wal"):
+        (tmp_path / file).touch()
+    for folder in ("vectors", "backups", "actions"):
+        (tmp_path / folder).mkdir()
     assert as_library(tmp_path) == tmp_path
+
+
+def test_a_folder_by_the_name_of_libraries_is_one_whatever_lies_in_it(tmp_path: Path):
+    (tmp_path / ".sightline").mkdir()
+    (tmp_path / ".sightline" / ".DS_Store").touch()
+    assert as_library(tmp_path / ".sightline") == tmp_path / ".sightline"
 
 
 def test_option_wins_over_variable_wins_over_the_current_folder(tmp_path: Path):
@@ -80,6 +88,13 @@ def test_several_folders_go_to_the_library_they_share_or_that_of_the_current_fol
         library_to_write(None, {}, tmp_path, folders)
     library = make_library(tmp_path)
     assert library_to_write(None, {}, Path("/"), folders) == library
+
+
+def test_of_several_folders_a_library_that_has_but_one_takes_not_all(tmp_path: Path):
+    make_library(tmp_path / "pictures")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match="--library"):
+        library_to_write(None, {}, tmp_path, [tmp_path / "pictures", tmp_path / "other"])
 
 
 def test_a_missing_folder_is_told_first(tmp_path: Path):

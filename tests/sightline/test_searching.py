@@ -4,7 +4,29 @@ from pathlib import Path
 
 import pytest
 
+from indexer.store.library import open_library
+from indexer.store.records import Filters
+from search.parts import images_ahead
+from search.query import make_query
+from sightline import searching
+
 from .conftest import Run
+
+
+@pytest.mark.parametrize(("by_parts", "limit"), [(False, 3), (True, images_ahead(3))])
+def test_more_images_than_are_wanted_are_looked_at_by_their_parts(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch, by_parts: bool, limit: int
+):
+    limits: list[int] = []
+    search = searching.search
+    monkeypatch.setattr(
+        searching, "search", lambda *given, **more: limits.append(more["limit"]) or search(*given, **more)
+    )
+    monkeypatch.setattr("search.parts.by_parts", lambda answer, *_, **__: answer)
+    cuts = {"min_score": None, "min_relevance": None, "model": None}
+    with open_library(indexed / ".sightline") as reader:
+        searching.find(reader, make_query(["dog"]), filters=Filters(), limit=3, by_parts=by_parts, **cuts)
+    assert limits == [limit]
 
 
 def test_a_folder_that_nothing_was_taken_in_from_is_said(run: Run, indexed: Path, tmp_path: Path):

@@ -41,6 +41,16 @@ def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, name: str):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("folder", "is a folder; give the name of a file"), ("gone/a.png", "there is no folder")],
+)
+def test_a_drawing_that_has_no_place_is_refused_before_it_is_drawn(tmp_path: Path, name: str, said: str):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=said):
+        check_drawing(tmp_path / name)
+
+
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path):
     file = tmp_path / "page.html"
     with written_whole(file) as beside:

@@ -2,17 +2,18 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from indexer.errors import DiskFull, LibraryBusy
+from indexer.errors import DiskFull, LibraryBusy, LibraryError
 from indexer.store import copies
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.lock import WriterLock
@@ -102,6 +103,54 @@ def test_a_copy_that_was_tidied_away_is_made_again(share: Share, temporary: Path
         assert reader.status().images == 61
 
 
+def test_a_change_that_leaves_the_size_is_seen_by_the_next_question(share: Share, temporary: Path):
+    with open_library(share.library) as reader:
+        reader.status()
+        made = copies_in(temporary)
+        os.utime(share.disk / "catalog.sqlite-wal", ns=(1, 1))
+        reader.status()
+    assert copies_in(temporary) != made
+
+
+def test_a_copy_holds_what_a_writer_moves_out_of_the_log_meanwhile(
+    share: Share, temporary: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy = shutil.copyfile
+
+    def copy_while_the_writer_ends(source: Path, target: Path) -> None:
+        copy(source, target)
+        if source.name.endswith("-wal"):
+            share.writer.forget(share.writer.path.parent / "first.jpg")
+            share.writer.close()
+            copy(share.writer.path / "catalog.sqlite", share.disk / "catalog.sqlite")
+            (share.disk / source.name).unlink()
+
+    monkeypatch.setattr(shutil, "copyfile", copy_while_the_writer_ends)
+    with copies.copy_of(share.library / "catalog.sqlite") as made:
+        assert b"first.jpg" not in made.read_bytes()
+
+
+def test_a_copy_that_could_not_be_made_leaves_nothing(
+    share: Share, temporary: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def break_off(source: Path, target: Path) -> None:
+        target.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfile", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        peek_card(share.library)
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_a_folder_for_temporary_files_the_remedy_is_told(
+    share: Share, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "away"))
+    with pytest.raises(LibraryError, match="TMPDIR"):
+        open_library(share.library)
+
+
 @pytest.mark.parametrize("room", ["none", "less than the catalog"])
 def test_a_full_temporary_folder_is_named(
     share: Share, small_disk: Path, monkeypatch: pytest.MonkeyPatch, room: str
@@ -129,6 +178,22 @@ def test_no_copy_outlives_its_process(share: Share, temporary: Path):
     )
     assert "made-up" in done.stdout
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process cannot be forked here")
+def test_a_forked_process_leaves_the_copy_to_the_one_that_made_it(share: Share, temporary: Path):
+    script = (
+        "import os, sys, pathlib, indexer.store.peek as peek; peek.peek_card(pathlib.Path(sys.argv[1]))\n"
+        "if child := os.fork(): os.waitpid(child, 0); print(*pathlib.Path(sys.argv[2]).iterdir())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(share.library), str(temporary)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "sightline-copy-" in done.stdout
 
 
 def test_the_copy_of_a_process_that_was_killed_is_removed(
@@ -205,6 +270,12 @@ def test_an_older_library_is_searched_while_another_process_writes_it(
         check_stars(older)
 
 
+def test_an_older_library_on_a_full_disk_is_searched(older: Path, small_disk: Path, temporary: Path):
+    library = shutil.copytree(older, small_disk / ".sightline")
+    fill(small_disk / "ballast")
+    check_stars(library)
+
+
 def test_one_process_upgrades_one_copy(older: Path, photos: Path, tmp_path: Path, temporary: Path):
     with read_only(photos, tmp_path) as library:
         check_stars(library)
@@ -214,11 +285,32 @@ def test_one_process_upgrades_one_copy(older: Path, photos: Path, tmp_path: Path
     assert len(made) == 1
 
 
+def test_an_older_library_that_was_written_meanwhile_is_read_as_it_is_now(
+    older: Path, photos: Path, tmp_path: Path, temporary: Path
+):
+    with read_only(photos, tmp_path) as library:
+        check_stars(library)
+        with closing(sqlite3.connect(older / "catalog.sqlite")) as connection, connection:
+            connection.execute("UPDATE content SET orphaned_at = 1 WHERE id = 1")
+        with open_library(library) as reader:
+            assert reader.status().images == 59
+
+
+def test_an_upgraded_copy_that_was_tidied_away_is_made_again(
+    older: Path, photos: Path, tmp_path: Path, temporary: Path
+):
+    with read_only(photos, tmp_path) as library, open_library(library) as reader:
+        [made] = copies_in(temporary)
+        made.unlink()
+        assert reader.status().images == 60
+
+
 def test_an_older_library_that_may_be_written_again_is_read_in_its_place(older: Path, temporary: Path):
     with written_by_another(older):
         check_stars(older)
     with open_for_writing(older, create=False) as writer:
         add_one(writer, "new")
+        assert writer.status().images == 61
     with open_library(older) as reader:
         assert reader.status().images == 61
         assert reader.warnings == ()

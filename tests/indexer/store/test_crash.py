@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from indexer.store.library import open_for_writing, open_library
 from indexer.store.verify import verify
@@ -114,8 +115,10 @@ def test_an_uninterrupted_run_gives_the_same_vectors(tmp_path: Path) -> None:
     assert (found[0] == found[1]).all()
 
 
-def test_a_file_left_half_written_is_swept_away(photos: Path) -> None:
+@pytest.mark.parametrize("left", ["vectors/1-9.faiss.part", "backups/catalog-0001.sqlite.part"])
+def test_a_file_left_half_written_is_swept_away(photos: Path, left: str) -> None:
     library = make_library(photos, 5)
-    (library / "vectors" / "1-9.faiss.part").write_bytes(b"half")
+    (library / "backups").mkdir()
+    (library / left).write_bytes(b"half")
     open_for_writing(library, create=False).close()
-    assert [path.name for path in (library / "vectors").iterdir()] == ["1-1.faiss"]
+    assert not (library / left).exists()

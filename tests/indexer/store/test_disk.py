@@ -5,7 +5,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from indexer.errors import CatalogDamaged, DiskFull, LibraryReadOnly
 from indexer.records import FoundFile
 from indexer.store.library import open_for_writing, open_library
-from indexer.store.opening import connect_to_read
+from indexer.store.opening import connect_to_read, connect_to_write
 from indexer.store.peek import peek_card
 from indexer.store.writer import LibraryWriter
 
@@ -203,6 +203,12 @@ def test_a_library_at_rest_is_searched_on_a_read_only_disk(
         leftover.unlink()
     with read_only(photos, tmp_path) as mounted_library:
         check_readable(mounted_library)
+
+
+def test_a_commit_is_on_the_disk_before_it_is_told(library: Path) -> None:
+    with closing(connect_to_write(library)) as connection:
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
 @pytest.mark.parametrize("with_shared_memory", [True, False])

@@ -4,8 +4,11 @@ from pathlib import Path
 import pytest
 
 from indexer.store import folders
+from indexer.store.changes import put_root
+from indexer.store.engines import engine_to_write
 from indexer.store.folders import as_listed, folder_below
 from indexer.store.library import open_for_writing
+from indexer.store.root_identities import get_identities, note_identities
 
 from .making import make_card, make_file, scan
 
@@ -106,3 +109,20 @@ def test_two_roots_that_are_one_folder_are_taken_in_as_one(
         writer.use_root(tmp_path)
         assert writer.roots() == (tmp_path,)
         assert (writer.status().files, writer.status().images, writer.status().kept) == (2, 2, 1)
+
+
+def test_a_root_that_took_another_in_is_not_known_by_its_folder(
+    albums: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What came may be on a drive, which being away would not change the folder."""
+    with open_for_writing(tmp_path / "library", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        scan(writer, encoder, {make_file(albums, "a.jpg", 9): "A"})
+        scan(writer, encoder, {make_file(tmp_path / "pictures", "b.jpg", 9): "B"})
+    engine = engine_to_write(tmp_path / "library")
+    with engine.begin() as connection:
+        note_identities(connection, {1: (7, 100), 2: (7, 101)})
+        request.getfixturevalue("any_spelling")
+        put_root(connection, albums, tmp_path / "library", 0)
+        assert get_identities(connection) == {}
+    engine.dispose()

@@ -1,5 +1,8 @@
 import os
+import sqlite3
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -9,10 +12,15 @@ import pytest
 
 from indexer.errors import CatalogDamaged, LibraryEmpty, LibraryMissing
 from indexer.records import EncodedImage, Skipped
+from indexer.store import engines
 from indexer.store.library import find_library, open_for_writing, open_library
+from indexer.store.migrate import back_up
+from indexer.store.opening import connect_to_write
 from indexer.store.peek import peek_card
 from indexer.store.records import Changeover, Filters, ScanOutcome
+from indexer.store.writer import LibraryWriter
 
+from ..rights import ordinary_user
 from .making import (
     DIMENSION,
     encode,
@@ -87,6 +95,20 @@ def test_searches_keep_an_encoder_until_another_has_as_many_images(photos: Path)
         assert peek_card(library) == make_card("other")
 
 
+def test_searches_of_a_library_without_an_image_change_to_another_encoder_at_once(photos: Path) -> None:
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        writer.use_encoder(make_card())
+        writer.use_encoder(make_card("other"))
+    assert peek_card(photos / ".sightline") == make_card("other")
+
+
+def test_a_library_of_an_older_program_is_indexed_with_the_encoder_of_its_searches(library: Path) -> None:
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM setting WHERE key = 'indexing_encoder'")
+    with open_for_writing(library, create=False) as writer:
+        assert writer.indexing_encoder() == writer.default_encoder()
+
+
 def test_new_images_of_another_encoder_do_not_make_up_for_those_it_lacks(photos: Path) -> None:
     library = make_library(photos, 2)
     with open_for_writing(library, create=False) as writer:
@@ -116,6 +138,15 @@ def test_one_image_in_twenty_does_not_hold_up_another_encoder_once_all_was_seen(
         assert writer.default_encoder().card == make_card()
 
 
+def test_an_image_that_was_removed_does_not_hold_up_another_encoder(photos: Path) -> None:
+    library = make_library(photos, 3)
+    with open_for_writing(library, create=False) as writer:
+        other = writer.use_encoder(make_card("other"))
+        run_scan(writer, other, {make_file(photos, f"{i}/{i}.jpg", 1000 + i): f"content {i}" for i in (1, 2)})
+        assert writer.status().kept == 1
+        assert writer.answers_with(other) == Changeover(writer.encoders()[0], True, lacking=0, only_new=0)
+
+
 def test_a_library_without_images_says_so(photos: Path) -> None:
     open_for_writing(photos / ".sightline", create=True).close()
     assert peek_card(photos / ".sightline") is None
@@ -129,10 +160,22 @@ def test_a_path_with_two_slashes_in_front_as_shares_have_it_is_opened(library: P
         assert reader.status().images == 60
 
 
+@pytest.mark.parametrize("name", ["50%25 off", "which?mode=memory", "no#1", "caf\udce9"])
+def test_signs_in_the_name_of_its_folder_stand_for_themselves(tmp_path: Path, name: str) -> None:
+    library = make_library(tmp_path / name, 1)
+    assert (library / "catalog.sqlite").is_file()
+
+
 def test_a_library_is_found_from_a_folder_below_it(library: Path, photos: Path) -> None:
     (photos / "3" / "deep").mkdir(parents=True)
     assert find_library(photos / "3" / "deep") == library
     assert find_library(photos.parent) is None
+
+
+def test_a_library_that_may_not_be_entered_does_not_hide_the_one_above(library: Path, photos: Path) -> None:
+    (photos / "3" / ".sightline").mkdir(mode=0, parents=True)
+    with ordinary_user():
+        assert find_library(photos / "3") == library
 
 
 @pytest.mark.parametrize("opening", [open_library, lambda path: open_for_writing(path, create=False)])
@@ -159,8 +202,6 @@ def test_a_catalog_with_a_broken_page_is_told_as_damaged(library: Path) -> None:
 
 
 def test_a_database_of_another_program_is_told_as_damaged(photos: Path) -> None:
-    import sqlite3
-
     (photos / ".sightline").mkdir()
     connection = sqlite3.connect(photos / ".sightline" / "catalog.sqlite")
     connection.execute("CREATE TABLE recipes (id INTEGER)")
@@ -468,12 +509,45 @@ def test_a_filter_leaves_exactly_what_it_says(photos: Path, filters: Filters, ex
         assert paths_of(reader, reader.default_encoder(), filters) == expected
 
 
+def test_files_of_excluded_contents_are_not_given_either(library: Path) -> None:
+    with open_library(library) as reader:
+        ids = [reader.content_by_hash(sha_of(f"content {i}")) for i in (3, 4)]
+        assert list(reader.images(ids, Filters(exclude_contents=frozenset({sha_of("content 3")})))) == ids[1:]
+
+
+def test_the_last_nanoseconds_of_a_day_are_of_it(photos: Path) -> None:
+    night = int(datetime(2019, 3, 5).timestamp()) * 10**9
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        run_scan(writer, encoder, {make_file(photos, "a", mtime_ns=night - 1): "A"})
+        assert paths_of(writer, encoder, Filters(before=date(2019, 3, 4))) == {"a"}
+
+
 def test_a_folder_may_be_absolute_or_above_the_roots(photos: Path) -> None:
     with open_library(filled(photos)) as reader:
         encoder = reader.default_encoder()
         assert paths_of(reader, encoder, Filters(folder=photos / "a")) == IN_A
         assert len(paths_of(reader, encoder, Filters(folder=photos.parent))) == 7
         assert paths_of(reader, encoder, Filters(folder=photos.parent / "photos2")) == set()
+
+
+@pytest.fixture
+def nothing_but_skipped(photos: Path) -> Iterator[LibraryWriter]:
+    """A library of two roots, in which no file could be read."""
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        for name in ("one", "two"):
+            writer.use_root(photos / name)
+            writer.commit(encoder, [], [], [Skipped(make_file(photos / name, "bad/a.jpg"), "cut off")])
+        yield writer
+
+
+def test_a_folder_of_skipped_files_has_no_images(nothing_but_skipped: LibraryWriter, photos: Path) -> None:
+    assert not nothing_but_skipped.has_images(photos)
+
+
+def test_a_folder_of_skipped_files_is_none_that_images_lie_in(nothing_but_skipped: LibraryWriter) -> None:
+    assert nothing_but_skipped.folders() == set()
 
 
 def test_of_two_copies_only_the_one_in_the_folder_is_shown(photos: Path) -> None:
@@ -537,6 +611,51 @@ def test_the_status_counts_everything(library: Path, photos: Path) -> None:
     assert status.catalog_bytes > 60 * DIMENSION * 2
 
 
+def test_images_are_new_that_came_since_the_background_was_measured(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        writer.use_root(photos)
+        writer.set_background(writer.default_encoder(), {"mean": 0.25})
+        assert writer.count_new(writer.default_encoder()) == 0
+        writer.commit(writer.default_encoder(), [], [encode(make_file(photos, "new.jpg"))], [])
+        assert writer.count_new(writer.default_encoder()) == 1
+
+
+def test_of_a_background_that_an_older_program_measured_no_image_is_new(library: Path) -> None:
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as connection, connection:
+        connection.execute("""UPDATE encoder SET background = '{"mean": 0.25}'""")
+    with open_for_writing(library, create=False) as writer:
+        assert writer.count_new(writer.default_encoder()) == 0
+
+
+def test_a_pixel_hash_outlives_an_encoder_for_which_the_picture_came_reduced(photos: Path) -> None:
+    file, whole = make_file(photos, "a.jpg"), replace(make_facts("A"), pixel_hash=sha_of("pixels"))
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        writer.use_root(photos)
+        writer.commit(writer.use_encoder(make_card()), [], [encode(file, "A", whole)], [])
+        writer.commit(writer.use_encoder(make_card("other")), [], [encode(file, "A")], [])
+        assert writer.pixel_hashes()[1].tobytes() == sha_of("pixels")
+
+
+@pytest.fixture
+def one_removed(photos: Path) -> Iterator[LibraryWriter]:
+    """A library of one image beside one that is kept without a file."""
+    with open_for_writing(photos / ".sightline", create=True) as writer:
+        encoder = writer.use_encoder(make_card())
+        writer.begin_scan([writer.use_root(photos)])
+        facts = [replace(make_facts(name), pixel_hash=sha_of(f"pixels {name}")) for name in ("A", "B")]
+        writer.commit(encoder, [], [encode(make_file(photos, "a"), "A", facts[0])], [])
+        writer.commit(encoder, [], [encode(make_file(photos, "a", 9), "B", facts[1])], [])
+        yield writer
+
+
+def test_a_removed_image_has_no_fingerprint_to_compare(one_removed: LibraryWriter) -> None:
+    assert one_removed.fingerprints()[0].tolist() == [one_removed.content_by_hash(sha_of("B"))]
+
+
+def test_a_removed_image_has_no_pixel_hash_to_compare(one_removed: LibraryWriter) -> None:
+    assert one_removed.pixel_hashes()[0].tolist() == [one_removed.content_by_hash(sha_of("B"))]
+
+
 # Forgetting
 
 
@@ -552,6 +671,41 @@ def test_forgotten_files_leave_no_byte_behind(library: Path, photos: Path) -> No
     for path in library.rglob("*"):
         assert path.is_dir() or codes not in path.read_bytes()
         assert path.is_dir() or b"3/13.jpg" not in path.read_bytes()
+
+
+def test_forgotten_files_are_in_no_backup_either(library: Path, photos: Path) -> None:
+    back_up(library, "0005")
+    with open_for_writing(library, create=False) as writer:
+        writer.forget(photos / "3")
+    assert list(library.glob("backups/*")) == []
+
+
+def test_forgotten_files_are_overwritten_where_sqlite_does_not_by_itself(
+    library: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = connect_to_write(path)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(engines, "connect_to_write", connect)
+    with open_for_writing(library, create=False) as writer:
+        writer.forget(photos / "3")
+    assert b"3/13.jpg" not in (library / "catalog.sqlite").read_bytes()
+
+
+def test_forgotten_files_are_in_no_vectors_file_of_another_encoder(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        other = writer.use_encoder(make_card("other"))
+        writer.use_root(photos)
+        image = EncodedImage(
+            make_file(photos, "3/3.jpg", 1003), make_facts("content 3"), make_vector("other 3")
+        )
+        writer.commit(other, [], [image], [])
+        writer.publish(other)
+        writer.forget(photos / "3")
+    codes = make_vector("other 3").astype("<f2").tobytes()
+    assert not any(codes in path.read_bytes() for path in (library / "vectors").iterdir())
 
 
 def test_of_many_forgotten_paths_the_vectors_file_is_written_once(library: Path, photos: Path) -> None:
@@ -603,4 +757,10 @@ def test_what_is_kept_of_removed_files_can_be_forgotten_at_once(library: Path, p
 def test_a_forgotten_root_is_no_root_any_more(library: Path, photos: Path) -> None:
     with open_for_writing(library, create=False) as writer:
         assert writer.forget(photos) == 60
+        assert writer.roots() == ()
+
+
+def test_a_root_inside_a_forgotten_folder_is_no_root_any_more(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False) as writer:
+        assert writer.forget(photos.parent) == 60
         assert writer.roots() == ()

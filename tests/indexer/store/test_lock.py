@@ -8,8 +8,12 @@ import pytest
 
 from indexer.errors import LibraryBusy
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.lock import WriterLock
 
 from .making import encode, make_file
+from .test_disk import fill, small_disk
+
+__all__ = ["small_disk"]
 
 HOLD = """
 import sys
@@ -64,6 +68,14 @@ def test_an_unreadable_note_of_the_holder_does_no_harm(library: Path, holder) ->
         (library / "lock.json").write_text(text)
         with pytest.raises(LibraryBusy, match="another process"):
             open_for_writing(library, create=False)
+
+
+def test_a_full_disk_keeps_no_writer_out(small_disk: Path) -> None:
+    (small_disk / "lock").touch()
+    fill(small_disk / "ballast")
+    lock = WriterLock(small_disk)
+    lock.acquire()
+    lock.release()
 
 
 def test_a_failure_within_gives_the_lock_back(library: Path) -> None:

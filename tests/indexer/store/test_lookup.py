@@ -33,6 +33,11 @@ def test_a_file_is_found_by_its_name_in_any_folder_and_with_any_capitals(tmp_pat
     assert files_named(library, "img_1.jpg") == [tmp_path / "IMG_1.jpg", tmp_path / "phone/2019/img_1.JPG"]
 
 
+def test_of_many_files_of_one_name_those_nearest_to_the_root_are_given(tmp_path: Path) -> None:
+    library = make_named(tmp_path, "a/deep/x.jpg", "b/x.jpg", "x.jpg")
+    assert files_named(library, "x.jpg", limit=2) == [tmp_path / "x.jpg", tmp_path / "b/x.jpg"]
+
+
 @pytest.mark.parametrize("name", ["100%.jpg", "a\\b.jpg", "caf\udce9.jpg"])
 def test_signs_of_a_name_stand_for_themselves(tmp_path: Path, name: str) -> None:
     library = make_named(tmp_path, f"sub/{name}", "other.jpg", "100 more.jpg")

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import sqlite3
@@ -21,6 +22,9 @@ from indexer.store.files import catalog_file
 from indexer.store.library import open_for_writing, open_library
 
 from .making import by_numpy, make_query
+from .test_disk import fill, small_disk
+
+__all__ = ["small_disk"]
 
 NEXT_REVISION = '''
 """A later revision, as tests imagine it."""
@@ -119,6 +123,20 @@ def test_a_backup_is_a_library_again(library: Path, tmp_path: Path) -> None:
     shutil.copy(copy, catalog_file(tmp_path / "restored"))
     with open_library(tmp_path / "restored") as reader:
         assert reader.nearest(reader.default_encoder(), make_query(), k=9)[0] == expected
+
+
+def test_a_backup_needs_no_log_beside_it(library: Path) -> None:
+    copy = migrate.back_up(library, "0005")
+    assert ask(copy, "PRAGMA journal_mode") == [("delete",)]
+
+
+def test_a_backup_that_found_no_room_leaves_none_taken(library: Path, small_disk: Path) -> None:
+    cramped = shutil.copytree(library, small_disk / ".sightline")
+    fill(small_disk / "ballast")
+    os.truncate(small_disk / "ballast", (small_disk / "ballast").stat().st_size - 40_000)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        migrate.back_up(cramped, "0005")
+    assert list((cramped / "backups").iterdir()) == []
 
 
 def test_a_failed_upgrade_leaves_the_catalog_as_it_was(library: Path, tmp_path: Path) -> None:

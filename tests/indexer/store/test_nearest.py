@@ -1,5 +1,6 @@
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -220,6 +221,15 @@ def test_two_encoders_keep_apart(photos: Path, faiss_from: int) -> None:
             assert len(near) == count
 
 
+def test_a_vector_that_one_encoder_lost_answers_with_the_other(library: Path, photos: Path) -> None:
+    with open_for_writing(library, create=False, faiss_from=0) as writer:
+        first, other = writer.default_encoder(), writer.use_encoder(make_card("other"))
+        writer.use_root(photos)
+        writer.commit(other, [], [encode(make_file(photos, "3/3.jpg", 1003), "content 3")], [])
+        writer.remove_vectors(other, [writer.content_by_hash(sha_of("content 3"))])
+        assert len(writer.nearest(first, make_query(), k=100)[0]) == 60
+
+
 def test_one_snapshot_sees_one_commit(library: Path, photos: Path) -> None:
     with open_library(library) as reader:
         encoder = reader.default_encoder()
@@ -230,6 +240,67 @@ def test_one_snapshot_sees_one_commit(library: Path, photos: Path) -> None:
             assert reader.nearest(encoder, make_query(), k=100) == before
             assert len(reader.images([item.content_id for item in before[0]])) == 60
         assert len(reader.nearest(encoder, make_query(), k=100)[0]) == 54
+
+
+@both
+def test_what_left_before_a_later_file_was_written_answers_no_more(photos: Path, faiss_from: int) -> None:
+    library = make_library(photos, 60)
+    with open_library(library, faiss_from=faiss_from) as reader:
+        encoder = reader.default_encoder()
+        assert len(reader.nearest(encoder, make_query(), k=100)[0]) == 60
+        with open_for_writing(library, create=False) as writer:
+            scan(writer, encoder, {make_file(photos, "1/1.jpg", 1001): "content 1"})
+            writer.publish(encoder)
+        assert len(reader.nearest(encoder, make_query(), k=100)[0]) == 1
+
+
+@both
+def test_a_snapshot_stays_as_of_its_commit_when_another_thread_sees_a_later_one(
+    photos: Path, faiss_from: int
+) -> None:
+    library = make_library(photos, 60)
+    with open_library(library, faiss_from=faiss_from) as reader, reader.snapshot():
+        encoder = reader.default_encoder()
+        with open_for_writing(library, create=False) as writer:
+            scan(writer, encoder, {make_file(photos, "1/1.jpg", 1001): "content 1"})
+        with ThreadPoolExecutor(1) as threads:
+            later = threads.submit(reader.nearest, encoder, make_query(), k=100).result()[0]
+        assert len(later) == 1
+        assert len(reader.nearest(encoder, make_query(), k=100)[0]) == 60
+
+
+def test_a_snapshot_outlasts_one_within_it(library: Path, photos: Path) -> None:
+    with open_library(library) as reader, reader.snapshot():
+        encoder = reader.default_encoder()
+        with reader.snapshot():
+            assert reader.count_files() == 60
+        with open_for_writing(library, create=False) as writer:
+            writer.use_root(photos)
+            writer.commit(encoder, [], [encode(make_file(photos, "new.jpg"))], [])
+        assert reader.count_files() == 60
+
+
+@both
+def test_a_snapshot_stays_as_of_its_commit_when_another_thread_caught_up(
+    photos: Path, faiss_from: int
+) -> None:
+    library = make_library(photos, 60)
+
+    def count() -> int:
+        return len(reader.nearest(encoder, make_query(), k=100)[0])
+
+    with open_library(library, faiss_from=faiss_from) as reader, ThreadPoolExecutor(1) as threads:
+        encoder = reader.default_encoder()
+        assert count() == 60
+        with open_for_writing(library, create=False) as writer:
+            writer.use_root(photos)
+            writer.commit(encoder, [], [encode(make_file(photos, "new.jpg"))], [])
+        with reader.snapshot():
+            assert count() == 61
+            with open_for_writing(library, create=False) as writer:
+                scan(writer, encoder, {make_file(photos, "1/1.jpg", 1001): "content 1"})
+            assert threads.submit(count).result() == 1
+            assert count() == 61
 
 
 def test_a_snapshot_outlives_the_file_it_was_to_read(library: Path, photos: Path) -> None:

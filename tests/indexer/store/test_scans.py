@@ -126,6 +126,13 @@ def test_an_empty_drive_at_the_mount_point_of_another_removes_nothing(
         assert run(library, [folder]).removed == 0
 
 
+def test_an_empty_drive_that_is_mounted_over_a_folder_removes_nothing(library: Path, photos: Path) -> None:
+    make_pictures(photos / "2020", 2)
+    run(library, [photos])
+    with mounted(photos / "2020", *ANY_DRIVE):
+        assert run(library, [photos / "2020"]).removed == 0
+
+
 def test_an_emptied_drive_that_holds_the_library_loses_its_images(tmp_path: Path) -> None:
     drive = tmp_path / "drive"
     with mounted(drive, *ANY_DRIVE):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from indexer.store.library import open_for_writing, open_library
-from indexer.store.vectors import index_name, read_through_python, write_index
+from indexer.store.vectors import index_name, read_through_python, remove_superseded, write_index
 
 from .making import DIMENSION, by_numpy, encode, make_card, make_file, make_library, make_query
+from .test_disk import mounted
 
 
 def index_file(library: Path) -> Path:
@@ -186,6 +187,20 @@ def test_a_long_run_publishes_as_it_goes_and_writes_a_few_times_its_last_file(
     assert check_against_numpy(photos / ".sightline") == ()
 
 
+def test_a_long_run_goes_on_although_there_is_no_room_for_the_file(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.store.writer._PUBLISH_AFTER", 10)
+    library = photos / ".sightline"
+    with (
+        open_for_writing(library, create=True) as writer,
+        mounted(library / "vectors", "-t", "tmpfs", "-o", "size=4k", "tmpfs"),
+    ):
+        encoder = writer.use_encoder(make_card())
+        writer.commit(encoder, [], [encode(make_file(photos, f"{i}.jpg")) for i in range(200)], [])
+        assert writer.status().images == 200
+
+
 def test_publishing_replaces_the_superseded_file(library: Path, photos: Path) -> None:
     with open_for_writing(library, create=False) as writer:
         encoder = writer.default_encoder()
@@ -193,6 +208,14 @@ def test_publishing_replaces_the_superseded_file(library: Path, photos: Path) ->
         writer.publish(encoder)
     assert index_file(library).name == index_name(1, 2)
     assert check_against_numpy(library) == ()
+
+
+def test_the_tenth_encoder_keeps_its_file_when_that_of_the_first_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "vectors").mkdir()
+    for name in ("1-1.faiss", "1-2.faiss", "10-1.faiss"):
+        (tmp_path / "vectors" / name).touch()
+    remove_superseded(tmp_path, 1, "1-2.faiss")
+    assert {path.name for path in (tmp_path / "vectors").iterdir()} == {"1-2.faiss", "10-1.faiss"}
 
 
 def test_the_file_has_the_size_the_formats_page_tells(library: Path) -> None:

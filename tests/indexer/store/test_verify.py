@@ -106,7 +106,8 @@ def test_bytes_that_rotted_without_a_trace_are_found(library: Path) -> None:
 def test_a_vector_that_cannot_be_right_is_removed_and_made_again(library: Path, photos: Path, blob) -> None:
     change(library, "UPDATE embedding SET vector = ? WHERE content_id = 7", blob)
     assert findings(library)[0].startswith("problem: made-up: 1 vectors are no unit vectors of 32 numbers")
-    assert all(line.startswith("repaired: ") for line in findings(library, repair=True))
+    [line] = findings(library, repair=True)
+    assert line.startswith("repaired: made-up: 1 vectors")
     check(library, 19)
     files = {}
     for i in range(20):
@@ -126,11 +127,25 @@ def test_a_vector_that_cannot_even_be_compared_is_repaired(library: Path) -> Non
     check(library, 19)
 
 
-def test_a_catalog_with_other_vectors_than_the_file_is_told(library: Path) -> None:
-    change(library, "UPDATE embedding SET vector = (SELECT vector FROM embedding WHERE content_id = 8)")
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        ("UPDATE embedding SET vector = (SELECT vector FROM embedding WHERE content_id = 8)", 20),
+        ("DELETE FROM embedding WHERE content_id = 20", 19),
+    ],
+    ids=["others", "fewer"],
+)
+def test_a_catalog_with_other_vectors_than_the_file_is_told(library: Path, statement: str, left: int) -> None:
+    change(library, statement)
     assert findings(library) == ["problem: 1-1.faiss: its vectors are not those of the catalog"]
     findings(library, repair=True)
-    check(library, 20)
+    check(library, left)
+
+
+def test_rows_that_refer_to_nothing_are_told(library: Path) -> None:
+    change(library, "DELETE FROM content WHERE id = 7")
+    assert findings(library)[0].startswith("problem: catalog: ")
+    assert "refer to nothing" in findings(library)[0]
 
 
 def test_contents_that_lost_their_file_are_hidden(library: Path) -> None:
@@ -188,6 +203,12 @@ def test_an_image_that_rotted_is_no_reason_to_open_the_library_for_repair(
     with open_for_writing(library, create=False):
         report = verify_and_repair(library, deep=True)
     assert not report.sound
+
+
+def test_what_a_run_at_work_is_writing_is_no_reason_to_open_the_library_for_repair(library: Path) -> None:
+    with open_for_writing(library, create=False):
+        (library / "vectors" / "1-2.faiss.part").write_bytes(b"half")
+        assert verify_and_repair(library).sound
 
 
 def test_images_are_read_once_although_something_is_repaired(library: Path, photos: Path) -> None:

@@ -1,7 +1,10 @@
 import time
+from contextlib import closing
 from pathlib import Path
 
 from indexer.store.library import open_for_writing, open_library
+from indexer.store.opening import connect_to_write
+from indexer.store.wal import empty_log
 
 
 def log_bytes(library: Path) -> int:
@@ -53,3 +56,10 @@ def test_a_writer_may_be_closed_twice(library: Path) -> None:
     writer = open_for_writing(library, create=False)
     writer.close()
     writer.close()
+
+
+def test_a_writer_is_as_patient_after_emptying_the_log_as_before(library: Path) -> None:
+    with closing(connect_to_write(library)) as connection:
+        before = connection.execute("PRAGMA busy_timeout").fetchone()
+        empty_log(connection)
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == before

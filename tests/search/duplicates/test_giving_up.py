@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pillow_heif
@@ -10,12 +11,14 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from search.duplicates.finder import Question
+from search.duplicates.giving_up import may_be_given_up
 from search.duplicates.keeping import Keep
-from search.duplicates.records import Level
+from search.duplicates.records import DuplicatePair, Evidence, Level
 
 from .negatives import negative_with_preview
 from .photos import photo
 from .searching import from_camera, search
+from .test_keeping import PLAIN
 
 
 @pytest.fixture
@@ -23,6 +26,15 @@ def folder(tmp_path: Path) -> Path:
     place = tmp_path / "photos"
     place.mkdir()
     return place
+
+
+@pytest.mark.parametrize(("covered", "may_go"), [(0.4, False), (0.6, True)])
+def test_nothing_goes_for_what_shows_mostly_something_else(covered: float, may_go: bool) -> None:
+    keeper, other = (replace(PLAIN, content_id=content) for content in (1, 2))
+    found = DuplicatePair(
+        1, 2, Level.NEAR, 0.9, Evidence(covered=covered, agreement=1.0), Evidence(covered=1.0, agreement=1.0)
+    )
+    assert may_be_given_up(found, keeper, other, Level.NEAR, best=False) == may_go
 
 
 def jpeg(image: Image.Image, quality: int) -> bytes:

@@ -146,6 +146,25 @@ def test_a_folder_is_protected_by_any_name_that_the_file_system_takes(
     assert not is_protected(tmp_path / "photo.jpg", (tmp_path / "Albums",))
 
 
+def test_a_file_may_be_protected_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for named in ("photo.jpg", "link/photo.jpg"):
+        assert is_protected(tmp_path / "photo.jpg", (tmp_path / named,))
+    assert not is_protected(tmp_path / "other.jpg", (tmp_path / "photo.jpg",))
+
+
+def test_where_a_link_leads_is_looked_up_anew_for_each_search(tmp_path: Path) -> None:
+    for name in ("albums", "phone"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "link"
+    for target, other in (("albums", "phone"), ("phone", "albums")):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        look_anew()
+        protected = [is_protected(tmp_path / name / "photo.jpg", (link,)) for name in (target, other)]
+        assert protected == [True, False]
+
+
 def test_a_folder_that_is_gone_protects_nothing_else(tmp_path: Path) -> None:
     assert not is_protected(tmp_path / "away/photo.jpg", (tmp_path / "gone",))
 

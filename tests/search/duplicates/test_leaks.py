@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from indexer.pipeline import IndexSettings, index_folders
 from indexer.store.library import open_library
 from search.duplicates import candidates
-from search.duplicates.leaks import find_leaks, read_split
+from search.duplicates.leaks import Leak, LeakReport, find_leaks, read_split
+from search.duplicates.records import Evidence, Level
 from search.duplicates.sides import read_side
 
 from .photos import photo
+from .searching import from_camera
+from .test_records import image
 
 NEIGHBOURS = 4
 
@@ -36,3 +39,21 @@ def test_a_frame_that_leaks_is_found_behind_all_the_others_of_its_sequence(
     with open_library(tmp_path / "library") as reader:
         leaks = find_leaks(reader, read_split(reader, train, test)).leaks
     assert any(leak.evidence.hash_distance is not None for leak in leaks)
+
+
+def test_another_photo_of_one_scene_is_no_leak(tmp_path: Path) -> None:
+    for second, side in ((11, "train"), (13, "test")):
+        (tmp_path / side).mkdir()
+        exif = from_camera()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2019:05:03 14:02:{second}"
+        photo("coffee", 300).save(tmp_path / f"{side}/a.jpg", quality=80 + second, exif=exif)
+    train, test = (tmp_path / side for side in ("train", "test"))
+    index_folders(tmp_path / "library", [train, test], IndexSettings(model="builtin", workers=1))
+    with open_library(tmp_path / "library") as reader:
+        assert find_leaks(reader, read_split(reader, read_side(train), read_side(test))).leaks == ()
+
+
+def test_a_test_picture_that_leaks_twice_is_counted_once_at_its_strictest_level() -> None:
+    test, train = image("test.jpg", 100), image("train.jpg", 100)
+    leaks = tuple(Leak(test, train, level, 1.0, Evidence(), "") for level in (Level.PIXEL, Level.NEAR))
+    assert LeakReport(leaks, 2, 1).counts() == {"exact": 0, "pixel": 1, "near": 0}

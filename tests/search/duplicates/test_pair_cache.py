@@ -30,6 +30,7 @@ from search.duplicates.pair_cache import PairCache
 from search.duplicates.proposing import find_candidates
 from search.duplicates.records import Level
 
+from ...indexer.store.making import make_card, make_file, make_library, scan
 from .photos import cropped, labelled, photo
 from .searching import found, from_camera
 
@@ -150,6 +151,15 @@ def test_what_comes_back_is_compared_with_what_came_meanwhile(
     assert names(search(library)) == {frozenset({"coffee.jpg", "labelled.jpg"})}
 
 
+def test_what_an_older_program_compared_is_not_kept_for_ever(library: Path) -> None:
+    older = "0: copies, encoder 1"
+    with open_for_writing(library, create=False) as writer:
+        writer.remember_pairs(older, [], compared=[1, 2])
+    search(library)
+    with open_library(library) as reader:
+        assert reader.compared(older).tolist() == []
+
+
 def test_a_looser_level_looks_for_itself(library: Path) -> None:
     search(library)
     assert names(search(library, level=Level.SIMILAR)) >= {frozenset({"coffee.jpg", "labelled.jpg"})}
@@ -238,11 +248,52 @@ def test_a_search_goes_on_where_another_was_broken_off(
     assert seen_meanwhile[3:] == [(4, 6, judged) for judged in range(2, 2 + len(seen_meanwhile[3:]))]
 
 
+def test_what_was_seen_until_a_search_is_stopped_is_kept(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "PAIRS_AT_ONCE", 1)
+    judge, seen = Judge.judge, []
+
+    def stopping(self: Judge, pairs):
+        if seen:
+            raise KeyboardInterrupt
+        seen.extend(pairs)
+        return judge(self, pairs)
+
+    monkeypatch.setattr(Judge, "judge", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        search(library, level=Level.SIMILAR)
+    with open_library(library) as reader:
+        kept = reader.pairs(scope_of(reader, Question(Level.SIMILAR)))
+        assert [{pair.first, pair.second} for pair in kept if pair.judged] == [set(seen[0].key)]
+
+
+def test_what_was_found_by_another_models_vectors_is_not_recalled(tmp_path: Path) -> None:
+    library = make_library(tmp_path)
+    scopes = []
+    with open_for_writing(library, create=False) as writer:
+        scopes.append(scope_of(writer, Question()))
+        other = writer.use_encoder(make_card("another"))
+        files = {make_file(tmp_path, f"{i % 10}/{i}.jpg", 1000 + i): f"content {i}" for i in range(60)}
+        scan(writer, other, files, tmp_path)
+        writer.answers_with(other, saw_all=True)
+        scopes.append(scope_of(writer, Question()))
+    assert scopes[0] != scopes[1]
+
+
 def test_what_the_user_set_apart_is_not_reported(folder: Path, library: Path) -> None:
     hashes = [image.content_hash for image in stored(library, "coffee.jpg", "labelled.jpg")]
     with open_for_writing(library, create=False) as writer:
         assert writer.put_apart(hashes) == 1
     assert names(search(library)) == set()
+
+
+def test_of_pictures_set_apart_one_alone_may_be_asked_about(folder: Path, library: Path) -> None:
+    hashes = [image.content_hash for image in stored(library, "coffee.jpg", "labelled.jpg")]
+    with open_for_writing(library, create=False) as writer:
+        writer.put_apart(hashes)
+    report = search(library, folder=folder / "labelled.jpg")
+    assert (report.files, report.groups) == (1, ())
 
 
 def test_setting_apart_can_be_taken_back(library: Path) -> None:
@@ -271,6 +322,7 @@ def test_what_is_in_the_reference_already_is_listed_and_the_reference_left_alone
     photo("chelsea").resize((300, 200)).save(new / "smaller.jpg", quality=95)
     photo("coffee").resize((960, 640)).save(new / "larger.jpg", quality=95)
     photo("astronaut").save(new / "fresh.jpg")
+    shutil.copy(new / "fresh.jpg", new / "fresh, and not in the reference.jpg")
     index_folders(library, [new], SETTINGS)
     report = search(library, folder=new, reference=folder)
     assert {group.keep.path.name: [m.image.path.name for m in group.members] for group in report.groups} == {

@@ -69,9 +69,10 @@ def test_what_is_on_disk_takes_little_memory(monkeypatch: pytest.MonkeyPatch) ->
     assert largest <= 2 * 1000
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(DiskFull, match=f"{tempfile.gettempdir()}: .* TMPDIR"):
