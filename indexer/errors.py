@@ -401,11 +401,13 @@ class DiskFull(SightlineError):
 
     exit_code = 6
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         super().__init__(path)
-        self.path = path
+        self.path = path  # None: the system does not tell
 
     def __str__(self) -> str:
+        if self.path is None:
+            return "writing: the disk is full"
         return (
             f"{self.path}: the disk is full; what was committed is kept. "
             "Free some space and run the same command again"
@@ -424,7 +426,7 @@ class TemporaryFolderFull(DiskFull):
 
 def of_system(error: OSError) -> SightlineError:
     """Give the error of ours that stands for one of the system's."""
-    name = None if error.filename is None else str(error.filename)
+    name = str(error.filename) if error.filename else None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(Path(name or "the output"))
+        return DiskFull(Path(name) if name else None)
     return SystemRefused(name, (error.strerror or str(error)).lower())

@@ -2,6 +2,7 @@
 
 import atexit
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 LoadEncoder: TypeAlias = "Callable[[EncoderCard, Query], Encoder]"
 
+END_SECONDS = 20.0  # that a process which ends waits for a model being loaded
 _begun: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 
 
@@ -44,7 +46,7 @@ def begin_encoding(card: "EncoderCard", query: Query, load: LoadEncoder = load_f
         except BaseException as error:
             result.set_exception(error)
 
-    # A daemon, so that Ctrl-C and a failure to open the library need not wait for it.
+    # A daemon, so that a failure to open the library need not wait for it, nor a process for ever that ends.
     thread = threading.Thread(target=encode, name="encode", daemon=True)
     thread.start()
     _begun.add(thread)
@@ -56,6 +58,8 @@ def _end_encoding() -> None:
     """Wait, where a process ends in Python's own way, for what is still being loaded.
 
     The modules must not be cleared up under it: that ends in an abort instead of the program's exit code.
+    What takes much longer than loads do, as on a drive that hangs, is not waited for.
     """
+    ends = time.monotonic() + END_SECONDS
     for thread in list(_begun):
-        thread.join()
+        thread.join(max(0.0, ends - time.monotonic()))

@@ -54,10 +54,15 @@ IDS = range(-(2**63), 2**63)  # what SQLite holds as a number, hence as an id
 
 @contextmanager
 def _our_errors() -> Iterator[None]:
-    """Raise what the system refuses as one of our errors."""
+    """Raise what the system refuses of a file or folder as one of our errors.
+
+    Without the name of one it is the caller's own: raised by a callback, or by a signal's deadline.
+    """
     try:
         yield
     except OSError as error:
+        if error.filename is None:
+            raise
         raise of_system(error) from error
 
 

@@ -95,7 +95,7 @@ def whole_number(name: str, value: object) -> int:
     """Read a whole number from 0 on, numpy's too."""
     number = integer(name, value)
     if not 0 <= number <= COUNT_MAX:
-        raise UsageError(f"{name} is {number}; it lies from 0 to {COUNT_MAX:,}")
+        raise UsageError(f"{name} is {_written(number)}; it lies from 0 to {COUNT_MAX:,}")
     return number
 
 
@@ -103,7 +103,7 @@ def count(name: str, value: object) -> int:
     """Read a whole number from 1 on, of any size."""
     number = integer(name, value)
     if number < 1:
-        raise UsageError(f"{name} is {number}; the least is 1")
+        raise UsageError(f"{name} is {_written(number)}; the least is 1")
     return number
 
 
@@ -186,7 +186,7 @@ def path(name: str, value: object) -> Path:
 def _check_is_not_empty(name: str, path: str | Path) -> None:
     """Refuse what a variable that was not set gives: Python would take it for the current folder."""
     if path == "":
-        raise UsageError(f"{name} is an empty path; the current folder is '.'")
+        raise UsageError(f"{name} is an empty path")
 
 
 def _unfit_for_files(name: str) -> str | None:
@@ -215,4 +215,11 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def _no(kind: str, name: str, value: object) -> UsageError:
-    return UsageError(f"{name} is {kind}, not {type(value).__name__}: {value!r:.60}")
+    return UsageError(f"{name} is {kind}, not {type(value).__name__}: {_written(value)}")
+
+
+def _written(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "one of very many digits"

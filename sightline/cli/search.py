@@ -156,11 +156,13 @@ def command(
 def _page(answer: "SearchAnswer", *, highlight_in: Path | None) -> str:
     """Make the page; highlight_in: the library, to show where in each image the words match."""
     from .. import show
-    from ..overlay import drawing_for
     from ..search_page import search_page
 
-    draw = drawing_for(answer, highlight_in, notify=show.remark) if highlight_in else None
-    return search_page(answer, highlight=draw)
+    if highlight_in is None:
+        return search_page(answer)
+    from ..overlay import drawing_for
+
+    return search_page(answer, highlight=drawing_for(answer, highlight_in, notify=show.remark))
 
 
 def _find(

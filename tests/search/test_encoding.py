@@ -41,3 +41,11 @@ def test_whoever_waits_for_a_query_is_told_what_went_wrong(error: type[BaseExcep
 
     encoding = begin_encoding(make_card(), make_query(["a dog"]), load)
     assert isinstance(encoding.result.exception(timeout=10), error)
+
+
+def test_a_process_that_ends_waits_for_no_drive_that_hangs(tmp_path: Path) -> None:
+    hanging = ENDS_WHILE_A_MODEL_IS_LOADED.replace("sleep(0.5)", "sleep(100)").replace(
+        "sys.exit", "import search.encoding\nsearch.encoding.END_SECONDS = 0.1\nsys.exit"
+    )
+    done = subprocess.run([sys.executable, "-c", hanging, tmp_path / "loaded"], check=False, timeout=50)
+    assert done.returncode == 3

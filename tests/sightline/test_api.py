@@ -286,6 +286,8 @@ def test_images_that_are_no_images_are_said(model: Path, image: object):
         {"camera": 3},
         {"min_width": 2**64},
         {"min_score": 10**400},
+        {"min_score": 10**5000},
+        {"min_width": -(10**5000)},
         {"like": ""},
         {"folder": ""},
         {"folder": 5},
@@ -382,6 +384,21 @@ def test_a_path_that_the_system_refuses_ends_in_an_error_of_ours(indexed: Path, 
             "highlight": lambda: sightline.highlight(refused, "dog"),
         }
         asks[ask]()
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("too long"), BrokenPipeError(32, "Broken pipe"), TimeoutError()]
+)
+def test_what_a_caller_raises_comes_back_as_it_was(
+    indexed: Path, error: OSError, monkeypatch: pytest.MonkeyPatch
+):
+    def load(*_: object) -> object:
+        raise error
+
+    monkeypatch.setattr(api, "load_for_query", load)
+    with sightline.open(indexed) as library, pytest.raises(type(error)) as raised:
+        library.search("dog")
+    assert raised.value is error
 
 
 def test_a_folder_that_is_closed_to_us_is_no_bug(indexed: Path, tmp_path: Path):

@@ -24,4 +24,4 @@ def test_help_that_finds_no_room_ends_with_a_line_and_the_code_of_a_full_disk(
     monkeypatch.setattr(cli, "_leave", lambda end: ended.append(end.code))
     cli.main()
     assert ended == [6]
-    assert capsys.readouterr().err.startswith("sightline: the output: the disk is full; ")
+    assert capsys.readouterr().err == "sightline: writing: the disk is full\n"
