@@ -33,6 +33,7 @@ from .openvino import (
     fastest_precision,
     noted_files,
     openvino_core,
+    openvino_version,
     read_towers,
 )
 from .quiet import quiet_libraries, without_modules
@@ -91,6 +92,7 @@ def _write_towers(
         "card": asdict(files.card(precision)),
         "rules": asdict(rules),
         "tokenizer": own_tokenizer(files.name),
+        "openvino": openvino_version(),
         "files": noted_files(folder),
     }
     (folder / TOWERS_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")

@@ -51,12 +51,24 @@ def fetch_first(repository: str, names: tuple[str, ...]) -> Path:
         try:
             return Path(hf_hub_download(repository, name, library_name="sightline"))
         except LocalEntryNotFoundError as error:  # the hub was not heard, and may have the file
+            if _says_not_found(error):
+                continue
             raise OSError(f"the hub did not answer for {name} of {repository}; try again later") from error
         except EntryNotFoundError:
             continue
         except Exception as error:  # the hub's library passes its transport's own errors on
             raise OSError(f"{repository}: {brief(error)}") from error
     raise OSError(f"{repository} has none of {', '.join(names)}")
+
+
+def _says_not_found(error: BaseException) -> bool:
+    """Tell whether behind an error is the answer that there is no such file: mirrors give no reason."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(getattr(cause, "response", None), "status_code", None) == 404:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def hub_is_off() -> bool:

@@ -11,7 +11,7 @@ from .base import Encoder
 from .cache import towers_folder
 from .device import choose_device
 from .models import available_models, choose_auto
-from .names import ModelFiles, architecture_of, canonical, own_tokenizer, resolve
+from .names import EXPORT_FORMAT, ModelFiles, architecture_of, canonical, own_tokenizer, resolve
 from .openvino import (
     CannotRun,
     OpenVinoEncoder,
@@ -84,7 +84,7 @@ def _load_stored(
     damaged: TowersDamaged | None = None
     if wants_openvino(runtime, place):
         try:
-            if cached := _cached_encoder(card, batch_size, open_part):
+            if cached := _cached_encoder(card, batch_size, open_part, tell):
                 return cached
         except TowersDamaged as error:
             damaged = error
@@ -191,26 +191,56 @@ def _opened(
     return encoder
 
 
-def _cached_encoder(card: EncoderCard, batch_size: int | None, open_part: OpenPart) -> Encoder | None:
-    """Find exported towers of these weights; the name may differ, architecture and tokenizer may not.
+def _cached_encoder(
+    card: EncoderCard, batch_size: int | None, open_part: OpenPart, tell: Notify
+) -> Encoder | None:
+    """Open exported towers of a card; those of an older program only where none can be made anew.
 
     Raises TowersDamaged where damaged ones are all there is.
     """
+    found = _towers_of(card)
+    if found and found[0].format < EXPORT_FORMAT and (renewed := _renewed(card, batch_size, tell)):
+        return renewed
+    damaged: list[TowersDamaged] = []
+    for towers in found:
+        try:
+            opened = _opened(towers, card.name, batch_size, open_part)
+        except CannotRun:
+            return None
+        except TowersDamaged as error:
+            damaged.append(error)
+        else:
+            for each in damaged:  # which are not all there is
+                discard_towers(each.folder)
+            return opened
+    if damaged:
+        raise damaged[0]
+    return None
+
+
+def _towers_of(card: EncoderCard) -> list[Towers]:
+    """Find exported towers of a card, best first; the name may differ, architecture and tokenizer not."""
     folders: list[Path] = sorted(towers_folder().glob(f"{card.weights_hash[:24]}-*"))
     found = [towers for folder in folders if (towers := read_towers(folder)) is not None]
     tokenizer = own_tokenizer(card.name)
-    damaged: TowersDamaged | None = None
-    for towers in sorted(found, key=lambda towers: (-towers.format, towers.card.name != card.name)):
-        if _fits(towers.card, card) and not (towers.tokenizer and tokenizer not in (None, towers.tokenizer)):
-            try:
-                return _opened(towers, card.name, batch_size, open_part)
-            except CannotRun:
-                return None
-            except TowersDamaged as error:
-                damaged = damaged or error
-    if damaged is not None:
-        raise damaged
-    return None
+    fitting = [
+        towers
+        for towers in found
+        if _fits(towers.card, card) and not (towers.tokenizer and tokenizer not in (None, towers.tokenizer))
+    ]
+    return sorted(fitting, key=lambda towers: (-towers.format, towers.card.name != card.name))
+
+
+def _renewed(card: EncoderCard, batch_size: int | None, tell: Notify) -> Encoder | None:
+    """Export anew what an older program has exported; None where the weights are not here."""
+    try:
+        files = resolve(card.name, tell, fetch=False)
+        if files.weights_hash != card.weights_hash:
+            return None
+        encoder = _opened(_export(files, tell), files.name, batch_size)
+    except SightlineError:
+        return None
+    return encoder if encoder.card.same_space(card) else None
 
 
 def _fits(exported: EncoderCard, wanted: EncoderCard) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,12 @@ def _convert_model(*args: Any, **kwargs: Any) -> Any:
     return convert_model(*args, **kwargs)
 
 
+def openvino_version() -> str:
+    """Tell which OpenVINO this is."""
+    openvino_core()
+    return str(sys.modules["openvino"].__version__)
+
+
 def check_process() -> None:
     """Refuse to go on in a fork: OpenVINO's threads stay with the parent, and whoever asks waits for ever."""
     if _first_process() != os.getpid():
@@ -127,6 +134,7 @@ class CompiledTower:
     def __init__(
         self, file: Path, *, precision: Precision, keep_compiled: bool = True, streams: int = 1
     ) -> None:
+        self.file = file
         self._lock = threading.Lock()
         check_process()
         openvino_core()
@@ -193,9 +201,9 @@ def _unopened(tower: Path, reason: str) -> EncoderError:
 
 def _damage(tower: Path) -> str | None:
     """Tell what is wrong with the files of a tower; "" where that cannot be told, None for nothing."""
-    noted = _notes(tower.parent / TOWERS_FILE)
-    if any(file.name not in noted for file in _files_of(tower)):
-        return ""
+    noted, written_by = _notes(tower.parent / TOWERS_FILE)
+    if any(file.name not in noted for file in _files_of(tower)) or written_by != openvino_version():
+        return ""  # another OpenVINO may not read what that one wrote
     for file in _files_of(tower):
         if not file.is_file():
             return f"{file.name} is gone"
@@ -205,11 +213,13 @@ def _damage(tower: Path) -> str | None:
     return None
 
 
-def _notes(file: Path) -> dict[str, Any]:
+def _notes(file: Path) -> tuple[dict[str, Any], str | None]:
+    """Give what was noted of each file, and by which OpenVINO they were written."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8"))["files"])
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        return dict(noted["files"]), noted.get("openvino")
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # patches, or an older program's towers
-        return {}
+        return {}, None
 
 
 def _told(error: RuntimeError) -> str:
@@ -338,7 +348,10 @@ class OpenVinoEncoder:
     def _encode(self, tower: CompiledTower, rows: NDArray[Any], at_once: int) -> Vectors:
         if not len(rows):
             return np.empty((0, self._towers.card.dimension), dtype=np.float32)
-        return unit_rows(checked_vectors(tower.run_all(rows, at_once=at_once), self._name))
+        vectors = tower.run_all(rows, at_once=at_once)
+        if not np.isfinite(vectors).all() and (damage := _damage(tower.file)):
+            raise TowersDamaged(tower.file.parent, damage)  # of a kind that OpenVINO opens
+        return unit_rows(checked_vectors(vectors, self._name))
 
     def open_images(self) -> None:
         """Open the image tower now, so that damage shows before any work is done."""

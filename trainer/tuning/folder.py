@@ -119,7 +119,12 @@ class RunFolder:
     def begun(self) -> Begun:
         """Read what the run began with; raises PairsInvalid as `description`."""
         told = self.description()
-        return Begun(str(told["model"]), Method(told["settings"]["method"]), int(told["settings"]["seed"]))
+        try:
+            return Begun(
+                str(told["model"]), Method(told["settings"]["method"]), int(told["settings"]["seed"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PairsInvalid(self.path, self._why_no_run()) from error
 
     def _why_no_run(self) -> str:
         if any(map(self._has, WRITTEN)):

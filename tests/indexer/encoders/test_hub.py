@@ -35,7 +35,7 @@ class Hub(BaseHTTPRequestHandler):
         status = asked_first if "safetensors" in self.path else 200
         body = b"weights" if status == 200 else b""
         self.send_response(status)
-        if status == 404:
+        if status == 404 and self.server.gives_reasons:  # type: ignore[attr-defined]
             self.send_header("X-Error-Code", "EntryNotFound")
         if asked_first != 200:  # what a login page of a hotel lacks
             self.send_header("ETag", '"' + "a" * 40 + '"')
@@ -54,9 +54,9 @@ def server() -> Iterator[ThreadingHTTPServer]:
         serving.shutdown()
 
 
-def fetched(server: ThreadingHTTPServer, folder: Path, status: int) -> str:
+def fetched(server: ThreadingHTTPServer, folder: Path, status: int, *, gives_reasons: bool = True) -> str:
     """Fetch in a process of its own: the hub's library reads its settings as it is imported."""
-    server.asked_first = status  # type: ignore[attr-defined]
+    server.asked_first, server.gives_reasons = status, gives_reasons  # type: ignore[attr-defined]
     settings = {
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
         "HF_HUB_CACHE": str(folder),
@@ -74,10 +74,11 @@ def fetched(server: ThreadingHTTPServer, folder: Path, status: int) -> str:
     return ran.stdout.strip()
 
 
+@pytest.mark.parametrize("gives_reasons", [True, False])
 def test_a_file_that_the_repository_lacks_is_replaced_by_the_next(
-    server: ThreadingHTTPServer, tmp_path: Path
+    server: ThreadingHTTPServer, tmp_path: Path, gives_reasons: bool
 ) -> None:
-    assert fetched(server, tmp_path, 404) == "model.bin"
+    assert fetched(server, tmp_path, 404, gives_reasons=gives_reasons) == "model.bin"
 
 
 @pytest.mark.parametrize("status", [503, 200])

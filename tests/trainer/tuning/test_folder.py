@@ -37,6 +37,13 @@ def test_another_file_called_as_a_runs_settings_is_no_run_to_go_on_with(tmp_path
         RunFolder(tmp_path).check_can_go_on()
 
 
+@pytest.mark.parametrize("settings", ["{}", "null", '{"method": "magic", "seed": 0}'])
+def test_settings_that_tell_of_no_run_are_no_run_to_go_on_with(settings: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(f'{{"model": "builtin", "settings": {settings}}}')
+    with pytest.raises(PairsInvalid, match="no run to go on with"):
+        RunFolder(tmp_path).begun()
+
+
 @pytest.mark.parametrize("name", ["run.json", "checkpoint.pt"])
 def test_a_run_whose_settings_are_damaged_or_gone_wants_another_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("{")
